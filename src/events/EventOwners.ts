@@ -1,0 +1,98 @@
+import { Context, Effect, Layer } from "effect"
+import { DEFAULT_ORG, type OrgId } from "../access/Visibility.ts"
+import { keyOfAid, parseAid } from "../aitp/aid.ts"
+import { byteaArray, textArray } from "../db/arrays.ts"
+import { Db } from "../db/Db.ts"
+import type { NewEvent } from "./model.ts"
+import { LOG_ID } from "./seal.ts"
+
+/** Who owns the events of one append, as of one version of the directory. */
+export interface Owners {
+  /** The append is refused as stale when the directory has moved past this version. */
+  readonly version: number
+  /** The owner of the event's namespace and of its registered parties; the default organisation when there is none. */
+  readonly of: (event: NewEvent) => ReadonlyArray<OrgId>
+}
+
+interface Found {
+  readonly version: string
+  readonly claimed: boolean
+  /** Organisation by namespace, of the namespaces asked for that are claimed. */
+  readonly namespaces: Readonly<Record<string, OrgId>>
+  /** Organisation by AID as the event spells it, of the AIDs asked for that are registered under either spelling. */
+  readonly agents: Readonly<Record<string, OrgId>>
+}
+
+const distinct = (values: ReadonlyArray<string | null>): ReadonlyArray<string> => [
+  ...new Set(values.filter((value) => value !== null))
+]
+
+/** Looks up which organisations an event belongs to; who changes that bumps `log_head.directory_version`. */
+export class EventOwners extends Context.Service<
+  EventOwners,
+  {
+    /** @param fresh true after an append was refused as stale: what is remembered is not used */
+    readonly lookUp: (events: ReadonlyArray<NewEvent>, fresh: boolean) => Effect.Effect<Owners>
+  }
+>()("cp/events/EventOwners") {
+  static readonly layer = Layer.effect(
+    EventOwners,
+    Effect.gen(function* () {
+      const { sql } = yield* Db
+      const everyone: ReadonlyArray<OrgId> = [DEFAULT_ORG]
+      // While no namespace is claimed nothing needs looking up. Remembering that is safe: the append compares the
+      // version under the lock.
+      let unclaimed: Owners | undefined
+
+      const query = (namespaces: ReadonlyArray<string>, aids: ReadonlyArray<string>) => {
+        const parties = aids.flatMap((text) => {
+          const aid = parseAid(text)
+          return aid === undefined ? [] : [{ text, key: keyOfAid(aid) }]
+        })
+        return sql<Found>`
+          select
+            h.directory_version::text as version,
+            exists (select from namespaces) as claimed,
+            coalesce(
+              (select jsonb_object_agg(n.namespace, n.org_id) from namespaces n
+               where n.namespace = any(${textArray(namespaces)})), '{}') as namespaces,
+            coalesce(
+              (select jsonb_object_agg(k.aid, coalesce(n.org_id, ${DEFAULT_ORG}::uuid))
+               from unnest(
+                 ${textArray(parties.map(({ text }) => text))}::text[],
+                 ${textArray(parties.map(({ key }) => key.alg))}::text[],
+                 ${byteaArray(parties.map(({ key }) => key.raw))}::bytea[]) as k (aid, alg, raw)
+               join agents a on a.key_alg = k.alg and a.key_raw = k.raw
+               left join namespaces n on n.namespace = a.namespace), '{}') as agents
+          from log_head h
+          where h.log_id = ${LOG_ID}`
+      }
+
+      const lookUp = Effect.fnUntraced(function* (events: ReadonlyArray<NewEvent>, fresh: boolean) {
+        if (!fresh && unclaimed !== undefined) return unclaimed
+        const [found] = yield* query(
+          distinct(events.map((event) => event.namespace)),
+          distinct(events.flatMap((event) => [event.aidA, event.aidB]))
+        )
+        if (found === undefined) return yield* Effect.die("log_head has no row")
+        const version = Number(found.version)
+        if (!found.claimed) {
+          unclaimed = { version, of: () => everyone }
+          return unclaimed
+        }
+        unclaimed = undefined
+        const of = (event: NewEvent): ReadonlyArray<OrgId> => {
+          const orgIds = distinct([
+            event.namespace === null ? null : (found.namespaces[event.namespace] ?? null),
+            event.aidA === null ? null : (found.agents[event.aidA] ?? null),
+            event.aidB === null ? null : (found.agents[event.aidB] ?? null)
+          ])
+          return orgIds.length === 0 ? everyone : orgIds
+        }
+        return { version, of }
+      }, Effect.orDie)
+
+      return { lookUp }
+    })
+  )
+}

@@ -1,0 +1,82 @@
+import type { Statement } from "effect/sql"
+import type { Visibility } from "../access/Visibility.ts"
+import type { Sql } from "../db/sql.ts"
+import type { StoredEvent } from "./model.ts"
+import { canonicalType } from "./types.ts"
+
+/** Which events; an undefined filter matches everything. */
+export interface EventFilters {
+  /** Aliases of a type find each other. */
+  readonly type: string | undefined
+  /** Either party. */
+  readonly aid: string | undefined
+  readonly sessionId: string | undefined
+  readonly runId: string | undefined
+  readonly namespace: string | undefined
+  readonly source: string | undefined
+  /** First and last `ts`, both inclusive. */
+  readonly since: Date | undefined
+  readonly until: Date | undefined
+}
+
+/** Every event. */
+export const unfiltered: EventFilters = {
+  type: undefined,
+  aid: undefined,
+  sessionId: undefined,
+  runId: undefined,
+  namespace: undefined,
+  source: undefined,
+  since: undefined,
+  until: undefined
+}
+
+/** A page of history. */
+export interface HistoryQuery extends EventFilters {
+  /** By (`ts`, position). */
+  readonly order: "asc" | "desc"
+  readonly limit: number
+  readonly offset: number
+  /** Continue behind this event. */
+  readonly after: { readonly ts: Date; readonly seq: number } | undefined
+}
+
+/** Columns of a `StoredEvent`, of the table alias `e`. */
+export const storedColumns = (sql: Sql) => sql`
+  e.seq::float8 as seq, e.id, e.type, e.ts, e.created_at, e.aid_a, e.aid_b, e.session_id, e.run_id, e.namespace,
+  e.grants::text as grants, e.payload, e.source, e.reported_by, e.artifacts`
+
+/** Selects one event more than the page holds, if there is one. */
+export const historyStatement = (sql: Sql, query: HistoryQuery, visibility: Visibility) => {
+  const { after, aid, limit, offset } = query
+  const ascending = query.order === "asc"
+  // Qualified: the output column `seq` is a float, which no index orders.
+  const scanOrder = ascending ? sql`order by e.ts, e.seq` : sql`order by e.ts desc, e.seq desc`
+  const order = ascending ? sql`order by ts, seq` : sql`order by ts desc, seq desc`
+  const conditions: Array<Statement.Fragment> = [sql`true`]
+  if (visibility._tag === "orgs") conditions.push(sql`e.org_ids && ${visibility.orgIds}::uuid[]`)
+  if (query.type !== undefined) conditions.push(sql`e.canonical_type = ${canonicalType(query.type)}`)
+  if (query.sessionId !== undefined) conditions.push(sql`e.session_id = ${query.sessionId}`)
+  if (query.runId !== undefined) conditions.push(sql`e.run_id = ${query.runId}`)
+  if (query.namespace !== undefined) conditions.push(sql`e.namespace = ${query.namespace}`)
+  if (query.source !== undefined) conditions.push(sql`e.source = ${query.source}`)
+  if (query.since !== undefined) conditions.push(sql`e.ts >= ${query.since}`)
+  if (query.until !== undefined) conditions.push(sql`e.ts <= ${query.until}`)
+  if (after !== undefined) {
+    conditions.push(
+      ascending
+        ? sql`(e.ts, e.seq) > (${after.ts}::timestamptz, ${after.seq}::bigint)`
+        : sql`(e.ts, e.seq) < (${after.ts}::timestamptz, ${after.seq}::bigint)`
+    )
+  }
+  const branch = (party: ReadonlyArray<Statement.Fragment>) => sql`(
+    select ${storedColumns(sql)} from audit_events e
+    where ${sql.and([...conditions, ...party])}
+    ${scanOrder} limit ${limit + offset + 1}::int)`
+  // Either party: one ordered scan for each instead of a condition that no index orders.
+  const found =
+    aid === undefined
+      ? branch([])
+      : sql`${branch([sql`e.aid_a = ${aid}`])} union all ${branch([sql`e.aid_b = ${aid}`, sql`e.aid_a is distinct from ${aid}`])}`
+  return sql<StoredEvent>`select * from (${found}) as page ${order} limit ${limit + 1}::int offset ${offset}::int`
+}

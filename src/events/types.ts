@@ -1,0 +1,12 @@
+/** Event types the service knows by name; every other type is stored and streamed as it comes. */
+
+const aliases: ReadonlyMap<string, string> = new Map([["handshake.completed", "handshake.complete"]])
+
+/** The type under which an event is matched, projected and delivered; storage and stream keep the sent one. */
+export const canonicalType = (type: string): string => aliases.get(type) ?? type
+
+/** `source` of events the service makes itself; nobody else may use it. */
+export const OWN_SOURCE = "cp"
+
+/** Sources that only the service may use: a report that claims one is stored under `ingest:<source>`. */
+export const reservedSources: ReadonlySet<string> = new Set([OWN_SOURCE, "idp"])
