@@ -1,0 +1,63 @@
+import { Duration, Effect, Layer, Option, Schedule } from "effect"
+import { AppConfig, configWarnings } from "../config.ts"
+import { Db } from "../db/Db.ts"
+import { DbStatus } from "../db/DbStatus.ts"
+import { Identity } from "../identity/Identity.ts"
+import { OwnManifest } from "../identity/OwnManifest.ts"
+import { Health } from "./Health.ts"
+import { Readiness } from "./Readiness.ts"
+
+/** How often the probes are told of what changes without them. */
+const WATCH = Schedule.spaced(Duration.millis(250))
+
+/** Waits for the database, however long it takes; the probes tell meanwhile what is missing. */
+export const layerDatabaseReady = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { ping } = yield* Db
+    const { ready, state } = yield* DbStatus
+    const health = yield* Health
+    const readiness = yield* Readiness
+    health.attachDatabase(ping)
+    const watch = Effect.map(state, (now) => {
+      readiness.clear("database_unavailable")
+      readiness.clear("migrations_pending")
+      if (now === "database_unavailable" || now === "migrations_pending") {
+        readiness.clear("starting")
+        readiness.raise(now)
+      } else if (now === "starting") readiness.raise("starting")
+    })
+    yield* Effect.raceFirst(ready, Effect.andThen(Effect.repeat(watch, WATCH), Effect.never))
+    readiness.clear("database_unavailable")
+    readiness.clear("migrations_pending")
+    readiness.raise("starting")
+  })
+)
+
+const hint = (apiKeysSet: boolean) =>
+  apiKeysSet ? "CP_API_KEY=<one of API_KEYS> npm run demo" : "npm run demo"
+
+/** The last step of the start: everything answers from here on. */
+export const layerAnnounce = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const settings = yield* AppConfig
+    const { aid } = yield* Identity
+    const manifests = yield* OwnManifest
+    const health = yield* Health
+    const readiness = yield* Readiness
+
+    yield* manifests.ensure
+    health.setAid(aid)
+    const watchManifest = Effect.map(manifests.current, (current) =>
+      Option.isSome(current) ? readiness.clear("manifest_expired") : readiness.raise("manifest_expired")
+    )
+    yield* watchManifest
+    yield* Effect.forkScoped(Effect.repeat(watchManifest, Schedule.spaced(Duration.seconds(30))))
+
+    for (const [name, reason] of configWarnings(settings)) yield* Effect.logWarning(`${name} ${reason}`)
+    const { baseUrl, host, port } = settings.server
+    yield* Effect.logInfo(`ready on ${host}:${port} as ${baseUrl}`)
+    yield* Effect.logInfo(`AID ${aid}`)
+    yield* Effect.logInfo(`API reference ${baseUrl}/docs, try it: ${hint(settings.keys.apiKeys.length > 0)}`)
+    readiness.clear("starting")
+  })
+)

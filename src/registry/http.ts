@@ -1,0 +1,230 @@
+import { Effect, Option, Schema, Stream } from "effect"
+import { type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { visibilityKey } from "../access/Visibility.ts"
+import { Api } from "../api.ts"
+import * as Body from "../http/Body.ts"
+import { CurrentRequest } from "../http/CurrentRequest.ts"
+import * as Document from "../http/Document.ts"
+import * as Query from "../http/Query.ts"
+import * as Reply from "../http/Reply.ts"
+import {
+  AgentNotActive,
+  AidFormConflict,
+  BadRequest,
+  BodyInvalid,
+  ManifestExpired,
+  ManifestInvalid,
+  ManifestStale,
+  NotFound,
+  ServerMisconfigured,
+  TokenInvalid,
+  TokenReplayed
+} from "../wire/errors.ts"
+import { cursors, pageOf } from "../wire/page.ts"
+import { Agents } from "./Agents.ts"
+import { discoveryQuery, exportQuery } from "./api.ts"
+import { Deregistration } from "./Deregistration.ts"
+import type { AgentQuery } from "./discovery.ts"
+import { Enrollment } from "./Enrollment.ts"
+import { TOKEN_TTL_SECS } from "./enrollment-token.ts"
+import { AgentExport } from "./AgentExport.ts"
+import type { ManifestTooOld, ManifestUnacceptable } from "./model.ts"
+import { agentRecord, manifestUrl } from "./record.ts"
+import { Registration } from "./Registration.ts"
+
+const MAX_NAMESPACE = 128
+
+const notFound = () => new NotFound({ error: "no such agent" })
+
+/** What a refused manifest tells besides its code. */
+const refusal = ({ message, protocolCode, verifyCode }: ManifestUnacceptable | ManifestTooOld) => ({
+  error: message,
+  ...(verifyCode === undefined ? {} : { verifyCode }),
+  ...(protocolCode === undefined ? {} : { protocolCode })
+})
+
+/** Failures that enrolment and registration share, in their public form. */
+const shared = {
+  EnrollmentBodyInvalid: ({ message }: { readonly message: string }) => new BodyInvalid({ error: message }),
+  ManifestUnacceptable: (error: ManifestUnacceptable) => new ManifestInvalid(refusal(error)),
+  EnrollmentUnavailable: () =>
+    new ServerMisconfigured({ error: "enrolment is not configured on this server" }),
+  ManifestOutdated: () => new ManifestStale({}),
+  OtherSpellingRegistered: ({ aid }: { readonly aid: string }) => new AidFormConflict({ existing: { aid } })
+} as const
+
+/** The namespace a registration asks for; an empty header is none. */
+const namespaceHeader = (request: HttpServerRequest.HttpServerRequest) => {
+  const value = request.headers["x-aitp-namespace"]?.trim()
+  if (value === undefined || value === "") return Effect.undefined
+  const text = Buffer.from(value, "latin1").toString("utf8") // Node hands header bytes over as Latin-1
+  return text.includes("\0") || [...text].length > MAX_NAMESPACE
+    ? Effect.fail(new BadRequest({ error: `X-Aitp-Namespace must have at most ${MAX_NAMESPACE} characters` }))
+    : Effect.succeed(text)
+}
+
+/** The credential in `Authorization`, after `Bearer` or bare. */
+const bearer = (request: HttpServerRequest.HttpServerRequest): string =>
+  (request.headers["authorization"] ?? "").replace(/^bearer\s+/i, "").trim()
+
+const isStatus = Schema.is(Schema.Literals(["active", "expired", "deregistered", "all"]))
+
+const agentCursors = cursors(Schema.Struct({ registeredAt: Schema.String, aid: Schema.String }))
+
+export const RegistryHttp = HttpApiBuilder.group(
+  Api,
+  "registry",
+  Effect.fn(function* (handlers) {
+    const agents = yield* Agents
+    const enrollment = yield* Enrollment
+    const registration = yield* Registration
+    const deregistration = yield* Deregistration
+    const exports = yield* AgentExport
+
+    const find = Effect.fnUntraced(function* (aid: string) {
+      const { principal } = yield* CurrentRequest
+      const agent = yield* agents.findByAid(aid, principal.visibility)
+      return Option.isSome(agent) ? agent.value : yield* notFound()
+    })
+
+    return handlers
+      .handleRaw(
+        "enroll",
+        Effect.fnUntraced(function* () {
+          const body = yield* Body.bytes
+          const { claims, conformanceFindings, manifestSha256, token } = yield* Effect.catchTags(
+            enrollment.enroll(body),
+            shared
+          )
+          return HttpServerResponse.jsonUnsafe({
+            token,
+            expiresIn: TOKEN_TTL_SECS,
+            aid: claims.sub,
+            exp: claims.exp,
+            jti: claims.jti,
+            agentAid: claims.sub,
+            manifestSha256: Buffer.from(manifestSha256).toString("hex"),
+            conformanceFindings
+          })
+        })
+      )
+      .handleRaw(
+        "register",
+        Effect.fnUntraced(function* ({ request }) {
+          const namespace = yield* namespaceHeader(request)
+          const body = yield* Body.bytes
+          const { id } = yield* CurrentRequest
+          const agent = yield* registration
+            .register({ body, token: bearer(request), namespace, requestId: id })
+            .pipe(
+              Effect.catchTags({
+                ...shared,
+                ManifestTooOld: (error) => new ManifestExpired(refusal(error)),
+                TokenUnusable: () => new TokenInvalid({}),
+                TokenSpent: () => new TokenReplayed({})
+              })
+            )
+          return HttpServerResponse.jsonUnsafe(
+            {
+              aid: agent.aid,
+              displayName: agent.displayName,
+              registeredAt: agent.registeredAt.toISOString(),
+              namespace: agent.namespace,
+              lastEnrolledAt: agent.lastEnrolledAt.toISOString(),
+              manifestUrl: manifestUrl(agent.aid),
+              conformanceFindings: agent.conformanceFindings
+            },
+            { status: 201 }
+          )
+        })
+      )
+      .handleRaw(
+        "list",
+        Effect.fnUntraced(function* ({ request }) {
+          const { principal, route } = yield* CurrentRequest
+          const { cursor, limit, offset, status, ...filters } = yield* Query.read(discoveryQuery)
+          const list = {
+            route: route.template,
+            filters: { ...filters, status },
+            order: "registeredAt,aid",
+            visibility: visibilityKey(principal.visibility)
+          }
+          const position = yield* Effect.fromResult(agentCursors.read(list, cursor))
+          const query: AgentQuery = {
+            ...filters,
+            status: isStatus(status) ? status : "active",
+            limit,
+            offset: position === undefined ? offset : 0,
+            after:
+              position === undefined
+                ? undefined
+                : { registeredAt: new Date(position.registeredAt), aid: position.aid }
+          }
+          const { nextCursor, rows } = pageOf(
+            yield* agents.list(query, principal.visibility),
+            limit,
+            (last) =>
+              agentCursors.after(list, { registeredAt: last.registeredAt.toISOString(), aid: last.aid })
+          )
+          return HttpServerResponse.jsonUnsafe(
+            { agents: rows.map(agentRecord), count: rows.length, nextCursor },
+            { headers: Reply.pageHeaders(request, nextCursor) }
+          )
+        })
+      )
+      .handleRaw(
+        "get",
+        Effect.fnUntraced(function* ({ params, request }) {
+          const { manifestJson: _, ...agent } = yield* find(params.aid)
+          const record = JSON.stringify(agentRecord(agent))
+          return Document.respond(Document.make(record, { cacheControl: "public, max-age=30" }), request)
+        })
+      )
+      .handleRaw(
+        "manifest",
+        Effect.fnUntraced(function* ({ params, request }) {
+          const { principal } = yield* CurrentRequest
+          const { manifestJson, status } = yield* find(params.aid)
+          if (status === "active") {
+            return Document.respond(Document.make(manifestJson, { cacheControl: "max-age=60" }), request)
+          }
+          if (principal.kind !== "platform") return yield* new AgentNotActive({ status })
+          const headers = { "aitp-agent-status": status }
+          return Document.respond(Document.make(manifestJson, { cacheControl: "no-store", headers }), request)
+        })
+      )
+      .handleRaw(
+        "export",
+        Effect.fnUntraced(function* ({ params }) {
+          const { principal } = yield* CurrentRequest
+          const { eventLimit, format } = yield* Query.read(exportQuery)
+          const agent = yield* find(params.aid)
+          if (format !== "jsonl") {
+            return Reply.text(yield* exports.document(agent, eventLimit, principal.visibility))
+          }
+          return HttpServerResponse.stream(
+            Stream.encodeText(exports.lines(agent, eventLimit, principal.visibility)),
+            {
+              contentType: "application/x-ndjson",
+              headers: {
+                "content-disposition": `attachment; filename="agent-${encodeURIComponent(agent.aid)}.jsonl"`
+              }
+            }
+          )
+        })
+      )
+      .handleRaw(
+        "deregister",
+        Effect.fnUntraced(function* ({ params }) {
+          const { id, principal } = yield* CurrentRequest
+          const aid = yield* Effect.catchTag(
+            deregistration.deregister(params.aid, principal, id),
+            "AgentNotFound",
+            notFound
+          )
+          return HttpServerResponse.jsonUnsafe({ aid, status: "deregistered" })
+        })
+      )
+  })
+)

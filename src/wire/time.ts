@@ -1,0 +1,15 @@
+const FIRST = Date.UTC(2000, 0, 1) - 1999 * 31_556_952_000 // 0001, by mean years: only a bound
+const LAST = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+
+/** Every timestamp on the wire: UTC, milliseconds, `Z`. */
+export const iso = (time: Date | number): string =>
+  (typeof time === "number" ? new Date(time) : time).toISOString()
+
+/**
+ * The instant a text names, in any spelling `Date` takes; undefined when it names none. Years outside 1 to 9999 are
+ * cut to that range: as bounds of a filter they mean the same, and the database cannot read them.
+ */
+export const parseInstant = (text: string): Date | undefined => {
+  const ms = Date.parse(text)
+  return Number.isNaN(ms) ? undefined : new Date(Math.min(Math.max(ms, FIRST), LAST))
+}
