@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto"
-import type { OrgId } from "../access/Visibility.ts"
+import { DEFAULT_ORG, type OrgId } from "../access/Visibility.ts"
 import { byteaArray, textArray } from "../db/arrays.ts"
 import type { Sql } from "../db/sql.ts"
+import { idWithin } from "./event-id.ts"
 import { leafHash, SALT_BYTES, saltedHash } from "./leaf.ts"
 import type { NewEvent } from "./model.ts"
 import { canonicalType } from "./types.ts"
@@ -40,13 +41,15 @@ export interface Provenance {
 /** Fixes salts, commitments and leaves. */
 export const seal = (events: ReadonlyArray<NewEvent>, from: Provenance): ReadonlyArray<SealedEvent> => {
   const salts = randomBytes(SALT_BYTES * events.length)
-  return events.map((event, index) => {
+  return events.map((given, index) => {
     const salt = salts.subarray(index * SALT_BYTES, (index + 1) * SALT_BYTES)
-    const payloadHash = saltedHash(salt, event.payload)
-    const artifactsHash = event.artifacts === null ? null : saltedHash(salt, event.artifacts)
-    const orgIds = from.orgIdsOf(event)
-    const { hash, keyId } = from.contentHash(event.content)
+    const payloadHash = saltedHash(salt, given.payload)
+    const artifactsHash = given.artifacts === null ? null : saltedHash(salt, given.artifacts)
+    const orgIds = from.orgIdsOf(given)
+    const { hash, keyId } = from.contentHash(given.content)
     const { reportedBy, receivedAt } = from
+    // Callers bound to an organisation get ids of its own; see event-id.ts.
+    const event = from.owner === DEFAULT_ORG ? given : { ...given, id: idWithin(from.owner, given.id) }
     return {
       event,
       owner: from.owner,

@@ -7,6 +7,13 @@ import { Metrics } from "./Metrics.ts"
 /** Types shown by name. */
 const TYPES_SHOWN = 200
 
+const gauge = (name: string, help: string, value: number): Family => ({
+  name: `${PREFIX}${name}`,
+  help,
+  type: "gauge",
+  samples: [{ value }]
+})
+
 /** Series read from the database at each scrape; cluster-wide, so they must not be summed over replicas. */
 export const DerivedMetrics = {
   layer: Layer.effectDiscard(
@@ -14,13 +21,6 @@ export const DerivedMetrics = {
       const { sql } = yield* Db
       const counts = yield* EventTypeCounts
       const metrics = yield* Metrics
-
-      const gauge = (name: string, help: string, value: number): Family => ({
-        name: `${PREFIX}${name}`,
-        help,
-        type: "gauge",
-        samples: [{ value }]
-      })
 
       metrics.register(
         Effect.map(

@@ -45,10 +45,21 @@ const json = Logger.make<unknown, void>(({ cause, date, fiber, logLevel, message
   process.stdout.write(`${encode(record)}\n`)
 })
 
+const ignore = () => {}
+
+/** A log collector that went away is no reason to stop serving; without a listener Node would exit. */
+const keepServing = Layer.effectDiscard(
+  Effect.acquireRelease(
+    Effect.sync(() => process.stdout.on("error", ignore)),
+    () => Effect.sync(() => process.stdout.off("error", ignore))
+  )
+)
+
 /** Loggers and level as configured: JSON in production or with `LOG_FORMAT=json`, else for people. */
 export const layer = Layer.unwrap(
   Effect.map(AppConfig, ({ production, telemetry }) =>
-    Layer.merge(
+    Layer.mergeAll(
+      keepServing,
       Logger.layer([
         (telemetry.logFormat ?? (production ? "json" : "pretty")) === "json" ? json : Logger.consolePretty()
       ]),

@@ -1,17 +1,14 @@
 import { Context, Layer } from "effect"
 
 /** Why traffic should not come here now; the first that holds is told. */
-const REASONS = [
-  "shutting_down",
-  "starting",
-  "database_unavailable",
-  "migrations_pending",
-  "manifest_expired"
-] as const
+const REASONS = ["starting", "database_unavailable", "migrations_pending", "manifest_expired"] as const
 
 export type NotReady = (typeof REASONS)[number]
 
-/** Conditions a running process can enter and leave; whoever knows of one raises and clears it. */
+/**
+ * Conditions a running process can enter and leave; whoever knows of one raises and clears it. Being told to stop is
+ * none of them: `Drain` knows that.
+ */
 export class Readiness extends Context.Service<
   Readiness,
   {

@@ -1,5 +1,6 @@
 import { Duration, Effect, Layer, Option, Schedule } from "effect"
-import { AppConfig, configWarnings } from "../config.ts"
+import { HttpServer } from "effect/http"
+import { AppConfig, configWarnings, type Settings } from "../config.ts"
 import { Db } from "../db/Db.ts"
 import { DbStatus } from "../db/DbStatus.ts"
 import { Identity } from "../identity/Identity.ts"
@@ -33,8 +34,8 @@ export const layerDatabaseReady = Layer.effectDiscard(
   })
 )
 
-const hint = (apiKeysSet: boolean) =>
-  apiKeysSet ? "CP_API_KEY=<one of API_KEYS> npm run demo" : "npm run demo"
+const hint = ({ keys }: Settings) =>
+  keys.apiKeys.length > 0 ? "CP_API_KEY=<one of API_KEYS> npm run demo" : "npm run demo"
 
 /** The last step of the start: everything answers from here on. */
 export const layerAnnounce = Layer.effectDiscard(
@@ -54,10 +55,11 @@ export const layerAnnounce = Layer.effectDiscard(
     yield* Effect.forkScoped(Effect.repeat(watchManifest, Schedule.spaced(Duration.seconds(30))))
 
     for (const [name, reason] of configWarnings(settings)) yield* Effect.logWarning(`${name} ${reason}`)
-    const { baseUrl, host, port } = settings.server
-    yield* Effect.logInfo(`ready on ${host}:${port} as ${baseUrl}`)
+    const { address } = yield* HttpServer.HttpServer
+    const here = "port" in address ? `http://localhost:${address.port}` : settings.server.baseUrl
+    yield* Effect.logInfo(`ready at ${here}, public origin ${settings.server.baseUrl}`)
     yield* Effect.logInfo(`AID ${aid}`)
-    yield* Effect.logInfo(`API reference ${baseUrl}/docs, try it: ${hint(settings.keys.apiKeys.length > 0)}`)
+    yield* Effect.logInfo(`API reference at ${here}/docs; to see it at work: ${hint(settings)}`)
     readiness.clear("starting")
   })
 )

@@ -3,12 +3,13 @@ import { Effect, Redacted } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { AppConfig } from "../config.ts"
+import { Drain } from "../http/Drain.ts"
 import { Shortcuts } from "../http/Shortcuts.ts"
 import { InvalidApiKey } from "../wire/errors.ts"
 import { OpsOnly } from "./api.ts"
 import { Health } from "./Health.ts"
 import { Metrics } from "./Metrics.ts"
-import { type NotReady, Readiness } from "./Readiness.ts"
+import { Readiness } from "./Readiness.ts"
 import { SERVICE, VERSION } from "./version.ts"
 
 const HEALTH_JSON = "application/health+json"
@@ -40,10 +41,6 @@ const bears = (authorization: string | undefined, token: Redacted.Redacted): boo
     digest(Redacted.value(token))
   )
 
-const checkState = (reason: NotReady | undefined, name: NotReady) => ({
-  status: reason === name ? "fail" : "pass"
-})
-
 export const OpsHttp = HttpApiBuilder.group(
   OpsOnly,
   "ops",
@@ -52,6 +49,11 @@ export const OpsHttp = HttpApiBuilder.group(
     const health = yield* Health
     const metrics = yield* Metrics
     const readiness = yield* Readiness
+    const drain = yield* Drain
+    const whyNotReady = Effect.gen(function* () {
+      if (drain.active()) return "shutting_down"
+      return readiness.reason() ?? ((yield* health.database) ? undefined : "database_unavailable")
+    })
     const shortcuts = yield* Shortcuts
     shortcuts.add("GET", "/api/livez", () => alive)
     return handlers
@@ -74,8 +76,7 @@ export const OpsHttp = HttpApiBuilder.group(
       .handleRaw(
         "readyz",
         Effect.fnUntraced(function* ({ request }) {
-          const reason =
-            readiness.reason() ?? ((yield* health.database) ? undefined : ("database_unavailable" as const))
+          const reason = yield* whyNotReady
           const body =
             reason === undefined
               ? { ready: true }
@@ -84,9 +85,10 @@ export const OpsHttp = HttpApiBuilder.group(
                   reason,
                   ...(reason === "database_unavailable" ? { error: "database is unavailable" } : undefined)
                 }
+          const ofDatabase = reason === "database_unavailable"
           return probe(request, reason === undefined, body, {
-            process: { status: reason === undefined || reason === "database_unavailable" ? "pass" : "fail" },
-            database: checkState(reason, "database_unavailable")
+            process: { status: reason === undefined || ofDatabase ? "pass" : "fail", output: reason },
+            database: { status: ofDatabase ? "fail" : "pass" }
           })
         })
       )
