@@ -173,10 +173,12 @@ create type ledger_event_v1 as (
   salt bytea,
   payload_hash bytea,
   artifacts_hash bytea,
-  leaf_hash bytea
+  leaf_hash bytea,
+  -- The event as webhooks carry it, up to the value of `seq`, its last member; null when nobody can have subscribed.
+  delivery text
 );
 -- statement
--- Appends events in the order given and says of each what became of it:
+-- Appends events in the order given, with a delivery for each subscription that wants one, and says of each what became of it:
 --   n  stored now, or earlier by this very attempt      d  known with the same content
 --   c  known with other content; the first one stays    u  known, its content can no longer be compared
 -- `seqs` holds the position of each (of a duplicate: of the one that was there first). Status `stale` means that owners
@@ -238,6 +240,19 @@ begin
     select org, f.ts, f.seq, p_log
     from fresh f, unnest(f.org_ids) as org
     where org <> '00000000-0000-8000-8000-000000000001'
+  ),
+  deliveries as (
+    insert into webhook_deliveries (id, webhook_id, event_id, event_seq, event_type, body, status, next_retry_at, created_at)
+    select d.id, w.id, f.id, f.seq, f.canonical_type,
+      format('{"deliveryId":"%s","eventType":%s,"payload":%s%s},"enqueuedAt":"%s"}',
+        d.id, to_json(f.canonical_type), f.delivery, f.seq,
+        to_char(stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')),
+      'pending', stored_at, stored_at
+    from fresh f
+    join webhooks w on w.active and webhook_wants_v1(w.events, w.filter, w.organization_id, f.canonical_type,
+      f.namespace, f.aid_a, f.aid_b, f.run_id, f.org_ids)
+    cross join lateral (select gen_random_uuid() as id where f.id is not null) as d
+    where f.delivery is not null
   ),
   moved as (
     update log_head h set seq = h.seq + (select count(*) from fresh)

@@ -11,13 +11,17 @@ import { EventOwners } from "./events/EventOwners.ts"
 import { EventPartitions } from "./events/EventPartitions.ts"
 import { EventTypeCounts } from "./events/EventTypeCounts.ts"
 import { EventsHttp } from "./events/http.ts"
+import { GroupCommit } from "./events/GroupCommit.ts"
 import { Ingest } from "./events/Ingest.ts"
+import { LedgerHints } from "./events/LedgerHints.ts"
 import { AccessLog } from "./http/AccessLog.ts"
 import { Drain } from "./http/Drain.ts"
 import { applicationOf, Gate } from "./http/Gate.ts"
 import * as Listener from "./http/Listener.ts"
 import { Shortcuts } from "./http/Shortcuts.ts"
 import { WireErrors } from "./http/WireErrors.ts"
+import { Idempotency } from "./idempotency/Idempotency.ts"
+import { IdempotencyKeys } from "./idempotency/IdempotencyKeys.ts"
 import { DataKeys } from "./identity/DataKeys.ts"
 import { IdentityHttp } from "./identity/http.ts"
 import { Identity } from "./identity/Identity.ts"
@@ -43,6 +47,14 @@ import { ExpirySweep } from "./registry/ExpirySweep.ts"
 import { RegistryHttp } from "./registry/http.ts"
 import { LastSeen } from "./registry/LastSeen.ts"
 import { Registration } from "./registry/Registration.ts"
+import { AuditBus } from "./stream/AuditBus.ts"
+import { EventStreams } from "./stream/EventStreams.ts"
+import { StreamHttp } from "./stream/http.ts"
+import * as LedgerListener from "./stream/LedgerListener.ts"
+import { LedgerPages } from "./stream/LedgerPages.ts"
+import { LedgerReader } from "./stream/LedgerReader.ts"
+import { Pull } from "./stream/Pull.ts"
+import { StreamMetrics } from "./stream/StreamMetrics.ts"
 
 /** The whole service. Groups are listed from what is needed first to what needs the rest. */
 
@@ -74,8 +86,11 @@ const Stores = Layer.mergeAll(
   AuditEvents.layer,
   EventOwners.layer,
   EventTypeCounts.layer,
+  IdempotencyKeys.layer,
   LastSeen.layer,
   Leases.layer,
+  LedgerHints.layer,
+  LedgerPages.layer,
   Layer.mergeAll(DataKeys.layer, Identity.layer).pipe(Layer.provideMerge(Secrets.layer))
 )
 
@@ -84,9 +99,16 @@ const Acts = Layer.mergeAll(
   Deregistration.layer,
   Enrollment.layer,
   ExpirySweep.layer,
+  Idempotency.layer,
   OwnManifest.layer,
   Registration.layer
-).pipe(Layer.provideMerge(Ingest.layer))
+).pipe(Layer.provideMerge(Ingest.layer.pipe(Layer.provide(GroupCommit.layer))))
+
+const Streams = Layer.mergeAll(EventStreams.layer, Pull.layer, LedgerListener.layer()).pipe(
+  Layer.provideMerge(LedgerReader.layer),
+  Layer.provideMerge(AuditBus.layer),
+  Layer.provide(StreamMetrics.layer)
+)
 
 const Jobs = Layer.mergeAll(
   EventPartitions.layerLoop,
@@ -97,7 +119,7 @@ const Jobs = Layer.mergeAll(
 )
 
 const Routes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([RegistryHttp, EventsHttp, IdentityHttp, OpsHttp, DocumentsHttp]),
+  Layer.provide([RegistryHttp, EventsHttp, StreamHttp, IdentityHttp, OpsHttp, DocumentsHttp]),
   Layer.provide(WireErrors.layer)
 )
 
@@ -108,6 +130,7 @@ const Running = Startup.layerAnnounce.pipe(
 
 export const App = Drain.layerHold.pipe(
   Layer.provide(Running),
+  Layer.provide(Streams),
   Layer.provide(Acts),
   Layer.provide(Stores),
   Layer.provide(Data),

@@ -12,11 +12,14 @@ export interface Owners {
   readonly version: number
   /** The owner of the event's namespace and of its registered parties; the default organisation when there is none. */
   readonly of: (event: NewEvent) => ReadonlyArray<OrgId>
+  /** Whether any webhook may want an event; otherwise nothing is prepared for delivery. */
+  readonly subscribed: boolean
 }
 
 interface Found {
   readonly version: string
   readonly claimed: boolean
+  readonly subscribed: boolean
   /** Organisation by namespace, of the namespaces asked for that are claimed. */
   readonly namespaces: Readonly<Record<string, OrgId>>
   /** Organisation by AID as the event spells it, of the AIDs asked for that are registered under either spelling. */
@@ -53,6 +56,7 @@ export class EventOwners extends Context.Service<
           select
             h.directory_version::text as version,
             exists (select from namespaces) as claimed,
+            exists (select from webhooks where active) as subscribed,
             coalesce(
               (select jsonb_object_agg(n.namespace, n.org_id) from namespaces n
                where n.namespace = any(${textArray(namespaces)})), '{}') as namespaces,
@@ -76,8 +80,9 @@ export class EventOwners extends Context.Service<
         )
         if (found === undefined) return yield* Effect.die("log_head has no row")
         const version = Number(found.version)
+        const { subscribed } = found
         if (!found.claimed) {
-          unclaimed = { version, of: () => everyone }
+          unclaimed = { version, subscribed, of: () => everyone }
           return unclaimed
         }
         unclaimed = undefined
@@ -89,7 +94,7 @@ export class EventOwners extends Context.Service<
           ])
           return orgIds.length === 0 ? everyone : orgIds
         }
-        return { version, of }
+        return { version, subscribed, of }
       }, Effect.orDie)
 
       return { lookUp }

@@ -1,10 +1,13 @@
 import { Context, Effect, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
 import type { Principal } from "../access/Principal.ts"
+import type { Completion, ReservationLost } from "../idempotency/model.ts"
 import { DataKeys } from "../identity/DataKeys.ts"
 import { LastSeen } from "../registry/LastSeen.ts"
-import { AuditEvents, Stale } from "./AuditEvents.ts"
+import { Stale } from "./AuditEvents.ts"
 import { EventOwners } from "./EventOwners.ts"
+import { GroupCommit } from "./GroupCommit.ts"
+import { LedgerHints } from "./LedgerHints.ts"
 import type { NewEvent, Recorded } from "./model.ts"
 import { seal, type SealedEvent } from "./seal.ts"
 
@@ -25,8 +28,15 @@ const MAX_TRIES = 10
 export class Ingest extends Context.Service<
   Ingest,
   {
-    /** Appends the events, at least one, in order. */
-    readonly record: (reporter: Reporter, events: ReadonlyArray<NewEvent>) => Effect.Effect<Recorded>
+    /**
+     * Appends the events, at least one, in order, together with those of other requests that are waiting. The completion
+     * of the request's idempotency key commits with them; when the key has been taken over, nothing is stored.
+     */
+    readonly record: (
+      reporter: Reporter,
+      events: ReadonlyArray<NewEvent>,
+      completion?: Completion
+    ) => Effect.Effect<Recorded, ReservationLost>
     /**
      * Runs an act that appends events together with rows of its own, in one SQL call that takes the head row first.
      * When that call finds that what the events say, or who owns them, no longer holds, it answers `Stale` and the
@@ -42,41 +52,54 @@ export class Ingest extends Context.Service<
   static readonly layer = Layer.effect(
     Ingest,
     Effect.gen(function* () {
-      const auditEvents = yield* AuditEvents
-      const owners = yield* EventOwners
+      const group = yield* GroupCommit
+      const hints = yield* LedgerHints
       const keys = yield* DataKeys
       const lastSeen = yield* LastSeen
+      const owners = yield* EventOwners
       const random = yield* SecureRandom.SecureRandom
 
+      /** The attempt stays the same over all tries, so that one whose answer was lost is recognised as this one. */
+      const provenanceOf = ({ principal, receivedAt }: Reporter) =>
+        Effect.map(random.uuidV4(), (attemptId) => ({
+          owner: principal.owner,
+          reportedBy: principal.actorId,
+          receivedAt,
+          attemptId,
+          contentHash: keys.contentHash
+        }))
+
       const act = Effect.fn("Ingest.act")(function* <A, E, R, E2, R2>(
-        { principal, receivedAt }: Reporter,
+        reporter: Reporter,
         makeEvents: Effect.Effect<ReadonlyArray<NewEvent>, E, R>,
         run: (
           sealed: ReadonlyArray<SealedEvent>,
           directoryVersion: number
         ) => Effect.Effect<A | Stale, E2, R2>
       ) {
-        // Stays the same over the tries, so that a try whose answer was lost is recognised as this one.
-        const attemptId = yield* random.uuidV4()
+        const provenance = yield* provenanceOf(reporter)
         for (let tries = 0; tries < MAX_TRIES; tries += 1) {
           const events = yield* makeEvents
-          const { of, version } = yield* owners.lookUp(events, tries > 0)
-          const sealed = seal(events, {
-            owner: principal.owner,
-            reportedBy: principal.actorId,
-            receivedAt,
-            attemptId,
-            orgIdsOf: of,
-            contentHash: keys.contentHash
-          })
-          const result = yield* run(sealed, version)
-          if (!(result instanceof Stale)) return result
+          const { of, subscribed, version } = yield* owners.lookUp(events, tries > 0)
+          const result = yield* run(seal(events, { ...provenance, orgIdsOf: of, subscribed }), version)
+          if (result instanceof Stale) continue
+          hints.nudge()
+          return result
         }
         return yield* Effect.die(new Error(`what an act depends on changed ${MAX_TRIES} times in a row`))
       })
 
-      const record = Effect.fnUntraced(function* (reporter: Reporter, events: ReadonlyArray<NewEvent>) {
-        const recorded = yield* act(reporter, Effect.succeed(events), auditEvents.append)
+      const record = Effect.fn("Ingest.record")(function* (
+        reporter: Reporter,
+        events: ReadonlyArray<NewEvent>,
+        completion?: Completion
+      ) {
+        const recorded = yield* group.commit({
+          events,
+          completion,
+          provenance: yield* provenanceOf(reporter)
+        })
+        hints.nudge()
         lastSeen.note(
           events.flatMap(({ aidA, aidB }) => [aidA, aidB]),
           reporter.receivedAt

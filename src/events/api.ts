@@ -7,6 +7,9 @@ import {
   BodyInvalid,
   CursorInvalid,
   FilterInvalid,
+  IdempotencyInProgress,
+  IdempotencyKeyInvalid,
+  IdempotencyKeyReused,
   NotFound,
   PayloadTooLarge
 } from "../wire/errors.ts"
@@ -106,7 +109,13 @@ export const EventsApi = HttpApiGroup.make("events")
         Schema.Struct({ events: Schema.Array(ReportedEvent) })
       ]),
       success: Ingested,
-      error: [BodyInvalid, PayloadTooLarge]
+      error: [
+        BodyInvalid,
+        PayloadTooLarge,
+        IdempotencyKeyInvalid,
+        IdempotencyInProgress,
+        IdempotencyKeyReused
+      ]
     })
       .annotate(Access, anyOf("events:write"))
       .annotate(BodyLimit, MAX_INGEST_BYTES)

@@ -6,17 +6,20 @@ import { visibilityKey } from "../access/Visibility.ts"
 import { parseUuid } from "../aitp/ids.ts"
 import { Api } from "../api.ts"
 import { AppConfig } from "../config.ts"
+import { completionWith } from "../idempotency/model.ts"
+import { Idempotency } from "../idempotency/Idempotency.ts"
+import { idempotentRoute } from "../idempotency/route.ts"
 import * as Body from "../http/Body.ts"
 import { CurrentRequest } from "../http/CurrentRequest.ts"
 import * as JsonText from "../http/JsonText.ts"
 import * as Query from "../http/Query.ts"
 import * as Reply from "../http/Reply.ts"
 import { BodyInvalid, NotFound } from "../wire/errors.ts"
-import { cursors, pageOf } from "../wire/page.ts"
+import { cursors, Instant, pageOf } from "../wire/page.ts"
 import { historyQuery } from "./api.ts"
 import { AuditEvents } from "./AuditEvents.ts"
 import { Ingest } from "./Ingest.ts"
-import type { Recorded } from "./model.ts"
+import type { Outcome, Recorded } from "./model.ts"
 import { type Batch, normaliseBatch } from "./normalise.ts"
 import { renderEvent } from "./render.ts"
 import { readReport } from "./report.ts"
@@ -25,6 +28,14 @@ import { mayNeedCleaning } from "./sanitise.ts"
 /** Items whose refusal is explained. */
 const MAX_ERRORS = 20
 
+const skipped = Metric.counter("projection_skipped_total", {
+  description: "Reported sessions, tokens, delegations and revocations that could not be projected, by kind.",
+  incremental: true
+})
+const unchecked = Metric.counter("artifacts_unchecked_total", {
+  description: "Reported tokens whose signature was not checked because one request held too many.",
+  incremental: true
+})
 const dropped = Metric.counter("events_dropped_total", {
   description: "Reported items that were refused one by one.",
   incremental: true
@@ -42,46 +53,77 @@ const conflicts = Metric.counter("event_id_conflicts_total", {
   incremental: true
 })
 
-const nothing: Recorded = { epoch: "", head: 0, seqs: [], outcomes: [] }
+/** What an answer to a report is rendered from. */
+const Facts = Schema.Struct({
+  ingested: Schema.Int,
+  inserted: Schema.Int,
+  duplicates: Schema.Int,
+  dropped: Schema.Int,
+  sanitized: Schema.Int,
+  errors: Schema.Array(Schema.Struct({ index: Schema.Int, field: Schema.String, reason: Schema.String })),
+  position: Schema.NullOr(Schema.String)
+})
 
-/** Answer to a report: what became of its items. */
-const summary = (batch: Batch, { epoch, outcomes, seqs }: Recorded) => {
+const reporting = idempotentRoute({
+  scope: "events.ingest",
+  status: 200,
+  facts: Facts,
+  render: ({ dropped, duplicates, errors, ingested, inserted, position, sanitized }) =>
+    Reply.text(JSON.stringify({ ingested, inserted, duplicates, dropped, sanitized, errors, position }))
+})
+
+/** What is known of an answer before anything is stored. */
+const judged = (batch: Batch) => ({
+  ingested: batch.events.length,
+  dropped: batch.dropped.length,
+  sanitized: batch.sanitised,
+  errors: batch.dropped.slice(0, MAX_ERRORS)
+})
+
+/** What storing adds; the same that SQL adds to a completed idempotency key, see `ingest_v1`. */
+const stored = ({ epoch, outcomes, seqs }: Recorded) => {
   const last = outcomes.lastIndexOf("stored")
   const inserted = outcomes.filter((outcome) => outcome === "stored").length
   return {
-    ingested: outcomes.length,
     inserted,
     duplicates: outcomes.length - inserted,
-    dropped: batch.dropped.length,
-    sanitized: batch.sanitised,
-    errors: batch.dropped.slice(0, MAX_ERRORS),
     position: last === -1 ? null : `${epoch}.${seqs[last] ?? 0}`
   }
 }
 
-const count = Effect.fnUntraced(function* (
-  batch: Batch,
-  answer: ReturnType<typeof summary>,
-  recorded: Recorded
-) {
-  if (answer.dropped > 0) yield* Metric.update(dropped, answer.dropped)
-  if (answer.duplicates > 0) yield* Metric.update(duplicates, answer.duplicates)
-  if (batch.sanitised > 0) yield* Metric.update(sanitised, batch.sanitised)
-  const conflicting = recorded.outcomes.filter((outcome) => outcome === "conflict").length
-  if (conflicting > 0) yield* Metric.update(conflicts, conflicting)
+const nothingStored = { inserted: 0, duplicates: 0, position: null }
+
+/** Counts what befell the items of a report. */
+const count = Effect.fnUntraced(function* (batch: Batch, recorded: Recorded | undefined) {
+  const outcomes = recorded?.outcomes ?? []
+  const of = (...kinds: ReadonlyArray<Outcome>) =>
+    outcomes.filter((outcome) => kinds.includes(outcome)).length
+  const increments = [
+    [dropped, batch.dropped.length],
+    [duplicates, of("duplicate", "conflict", "unverifiable")],
+    [sanitised, batch.sanitised],
+    [conflicts, of("conflict")]
+  ] as const
+  for (const [counter, by] of increments) if (by > 0) yield* Metric.update(counter, by)
+  for (const kind of batch.skipped) yield* Metric.update(Metric.withAttributes(skipped, { kind }), 1)
+  if (batch.uncheckedTokens > 0) yield* Metric.update(unchecked, batch.uncheckedTokens)
+  if (batch.failedArtifacts > 0) {
+    yield* Effect.logWarning(`${batch.failedArtifacts} reported artifacts do not verify`)
+  }
 })
 
 /** Fingerprint of who reports: part of derived event ids, so that nobody can aim at another's. */
 const fingerprint = ({ actorId, credentialHash }: Principal): string =>
   credentialHash === "" ? actorId : credentialHash
 
-const eventCursors = cursors(Schema.Struct({ ts: Schema.String, seq: Schema.Int }))
+const eventCursors = cursors(Schema.Struct({ ts: Instant, seq: Schema.Int }))
 
 export const EventsHttp = HttpApiBuilder.group(
   Api,
   "events",
   Effect.fn(function* (handlers) {
     const { events: limits } = yield* AppConfig
+    const idempotency = yield* Idempotency
     const ingest = yield* Ingest
     const events = yield* AuditEvents
     const random = yield* SecureRandom.SecureRandom
@@ -89,6 +131,11 @@ export const EventsHttp = HttpApiBuilder.group(
       Effect.context<never>(),
       (context) => () => Effect.runSyncWith(context)(random.uuidV7())
     )
+    const policy = {
+      redact: limits.tokenRedaction,
+      verification: limits.artifactVerification,
+      maxPayloadBytes: limits.maxPayloadBytes
+    }
     for (const counter of [dropped, duplicates, sanitised, conflicts]) yield* Metric.update(counter, 0)
 
     return handlers
@@ -102,19 +149,28 @@ export const EventsHttp = HttpApiBuilder.group(
           const body = JsonText.parse(received, Number.POSITIVE_INFINITY)
           if ("refusal" in body) return yield* new BodyInvalid({ error: `request body ${body.refusal}` })
           const items = yield* Effect.fromResult(readReport(body.value, received.length, limits))
-          const batch = normaliseBatch(items, {
-            reporter: fingerprint(principal),
-            receivedAt,
-            mayBeUnclean: mayNeedCleaning(body.text),
-            newId
-          })
-          const recorded =
-            batch.events.length === 0
-              ? nothing
-              : yield* ingest.record({ principal, receivedAt }, batch.events)
-          const answer = summary(batch, recorded)
-          yield* count(batch, answer, recorded)
-          return Reply.text(JSON.stringify(answer))
+          return yield* idempotency.run(
+            reporting,
+            { body: received, credentialHash: () => principal.credentialHash },
+            Effect.fnUntraced(function* (reservation) {
+              const batch = normaliseBatch(items, {
+                reporter: fingerprint(principal),
+                receivedAt,
+                mayBeUnclean: mayNeedCleaning(body.text),
+                newId,
+                policy
+              })
+              const known = judged(batch)
+              if (batch.events.length === 0) {
+                yield* count(batch, undefined)
+                return { facts: { ...known, ...nothingStored }, committed: false }
+              }
+              const completion = reservation === undefined ? undefined : completionWith(reservation, known)
+              const recorded = yield* ingest.record({ principal, receivedAt }, batch.events, completion)
+              yield* count(batch, recorded)
+              return { facts: { ...known, ...stored(recorded) }, committed: true }
+            })
+          )
         }),
         // A client that hangs up does not undo what it reported.
         { uninterruptible: true }
@@ -138,12 +194,12 @@ export const EventsHttp = HttpApiBuilder.group(
               order: direction,
               limit,
               offset: position === undefined ? offset : 0,
-              after: position === undefined ? undefined : { ts: new Date(position.ts), seq: position.seq }
+              after: position
             },
             principal.visibility
           )
           const { nextCursor, rows } = pageOf(found, limit, (last) =>
-            eventCursors.after(list, { ts: last.ts.toISOString(), seq: last.seq })
+            eventCursors.after(list, { ts: last.ts, seq: last.seq })
           )
           return Reply.text(
             `{"events":[${rows.map(renderEvent).join(",")}],"count":${rows.length},"nextCursor":${JSON.stringify(nextCursor)}}`,

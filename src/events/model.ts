@@ -1,3 +1,5 @@
+import type { Contributions } from "./contributions.ts"
+
 /** An event as the ledger takes it: normalised and clean, but without position, owners and hashes. */
 export interface NewEvent {
   /** Public id: a lower-case UUID, unique in the ledger; a known one is a duplicate. */
@@ -26,6 +28,8 @@ export interface NewEvent {
   readonly source: string
   /** Canonical JSON of the event as received, for telling a repeat from a conflicting second event. */
   readonly content: string
+  /** What it says to the projections; absent: nothing. */
+  readonly contributions?: Contributions
 }
 
 /** What became of an event that was handed to the ledger. */

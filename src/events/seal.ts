@@ -5,7 +5,8 @@ import type { Sql } from "../db/sql.ts"
 import { idWithin } from "./event-id.ts"
 import { leafHash, SALT_BYTES, saltedHash } from "./leaf.ts"
 import type { NewEvent } from "./model.ts"
-import { canonicalType } from "./types.ts"
+import { renderEnvelope } from "./render.ts"
+import { canonicalType, isDeliverable } from "./types.ts"
 
 /** The one log in use. */
 export const LOG_ID = 1
@@ -26,6 +27,8 @@ export interface SealedEvent {
   readonly payloadHash: Uint8Array
   readonly artifactsHash: Uint8Array | null
   readonly leafHash: Uint8Array
+  /** The event as webhooks carry it, up to its position; null when none can want it. */
+  readonly delivery: string | null
 }
 
 /** What sealing adds to an event besides its hashes. */
@@ -35,6 +38,8 @@ export interface Provenance {
   readonly receivedAt: number
   readonly attemptId: string
   readonly orgIdsOf: (event: NewEvent) => ReadonlyArray<OrgId>
+  /** Whether any webhook may want an event. */
+  readonly subscribed: boolean
   readonly contentHash: (content: string) => { readonly hash: Uint8Array; readonly keyId: string }
 }
 
@@ -62,6 +67,10 @@ export const seal = (events: ReadonlyArray<NewEvent>, from: Provenance): Readonl
       salt,
       payloadHash,
       artifactsHash,
+      delivery:
+        from.subscribed && isDeliverable(canonicalType(event.type))
+          ? renderEnvelope({ ...event, grants: event.grants === null ? null : JSON.stringify(event.grants) })
+          : null,
       leafHash: leafHash({
         ...event,
         log: LOG_ID,
@@ -92,7 +101,7 @@ export const ledgerEvents = (sql: Sql, sealed: ReadonlyArray<SealedEvent>) => {
     select array_agg(row(
       id, owner, attempt, content_hash, content_key, type, canonical, ts, received, aid_a, aid_b, session_id, run_id,
       namespace, grants::jsonb, capability, payload, source, reporter, orgs::uuid[], null, null, artifacts, salt,
-      payload_hash, artifacts_hash, leaf)::ledger_event_v1 order by n)
+      payload_hash, artifacts_hash, leaf, delivery)::ledger_event_v1 order by n)
     from unnest(
       ${text((each) => each.event.id)}::uuid[],
       ${text((each) => each.owner)}::uuid[],
@@ -118,9 +127,10 @@ export const ledgerEvents = (sql: Sql, sealed: ReadonlyArray<SealedEvent>) => {
       ${bytes((each) => each.salt)}::bytea[],
       ${bytes((each) => each.payloadHash)}::bytea[],
       ${bytes((each) => each.artifactsHash)}::bytea[],
-      ${bytes((each) => each.leafHash)}::bytea[]
+      ${bytes((each) => each.leafHash)}::bytea[],
+      ${text((each) => each.delivery)}::text[]
     ) with ordinality as t (
       id, owner, attempt, content_hash, content_key, type, canonical, ts, received, aid_a, aid_b, session_id, run_id,
       namespace, grants, capability, payload, source, reporter, orgs, artifacts, salt, payload_hash, artifacts_hash,
-      leaf, n))`
+      leaf, delivery, n))`
 }

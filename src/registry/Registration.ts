@@ -7,6 +7,7 @@ import { isJsonObject, type JsonObject } from "../aitp/json.ts"
 import { AppConfig } from "../config.ts"
 import { Ingest } from "../events/Ingest.ts"
 import { ownEvent } from "../events/own-event.ts"
+import { completionWith, type Reservation, ReservationLost } from "../idempotency/model.ts"
 import { Secrets } from "../identity/Secrets.ts"
 import { Agents, type Registered } from "./Agents.ts"
 import { type EnrollmentClaims, readToken } from "./enrollment-token.ts"
@@ -36,6 +37,8 @@ export interface RegistrationRequest {
   /** `X-Aitp-Namespace`, checked by the caller; wins over the manifest's own hint. */
   readonly namespace: string | undefined
   readonly requestId: string
+  /** Of the request's idempotency key; completed together with the registration. */
+  readonly reservation?: Reservation | undefined
 }
 
 export interface RegisteredAgent extends Registered {
@@ -65,7 +68,10 @@ export class Registration extends Context.Service<
       | TokenSpent
       | ManifestOutdated
       | OtherSpellingRegistered
+      | ReservationLost
     >
+    /** SHA-256, hex, of a token that was minted here, though it may be spent or expired; none for any other text. */
+    readonly credentialHash: (token: string) => string | undefined
   }
 >()("cp/registry/Registration") {
   static readonly layer = Layer.effect(
@@ -82,7 +88,9 @@ export class Registration extends Context.Service<
         if (Option.isNone(enrollmentSecret)) return yield* new EnrollmentUnavailable()
         const receivedAt = yield* Clock.currentTimeMillis
         const now = Math.floor(receivedAt / 1000)
-        const { findings, manifest: wire } = yield* Effect.fromResult(openEnvelope(request.body))
+        const { findings, manifest: wire } = yield* Effect.fromResult(
+          openEnvelope(request.body, (message) => new EnrollmentBodyInvalid({ message }))
+        )
         const { aid } = wire
         if (typeof aid !== "string" || aid === "") {
           return yield* new EnrollmentBodyInvalid({ message: "manifest.aid must be a non-empty string" })
@@ -130,6 +138,9 @@ export class Registration extends Context.Service<
             ownEvent({ id: eventId, type: "agent.registered", ts: receivedAt, aidA: aid, namespace, payload })
           ]
         })
+        // What `register_agent_v2` adds to these makes them what the answer is rendered from.
+        const facts = { aid, displayName, namespace, conformanceFindings: accepted.findings }
+        const completion = request.reservation && completionWith(request.reservation, facts)
         const outcome = yield* ingest.act({ principal, receivedAt }, makeEvent, (sealed, directoryVersion) =>
           agents.register(
             {
@@ -157,20 +168,14 @@ export class Registration extends Context.Service<
               targetId: aid,
               details: { displayName, namespace, jti: claims.jti, manifestSha256 },
               requestId: request.requestId
-            }
+            },
+            completion
           )
         )
         switch (outcome._tag) {
           case "Registered": {
             const { lastEnrolledAt, registeredAt } = outcome
-            return {
-              aid,
-              displayName,
-              namespace,
-              registeredAt,
-              lastEnrolledAt,
-              conformanceFindings: accepted.findings
-            }
+            return { ...facts, registeredAt, lastEnrolledAt }
           }
           case "Replayed":
             return yield* new TokenSpent()
@@ -178,10 +183,18 @@ export class Registration extends Context.Service<
             return yield* new ManifestOutdated()
           case "OtherSpelling":
             return yield* new OtherSpellingRegistered({ aid: outcome.aid })
+          case "ReservationLost":
+            return yield* new ReservationLost()
         }
       })
 
-      return { register }
+      const credentialHash = (token: string) => {
+        const minted = Option.getOrUndefined(enrollmentSecret)
+        const claims = minted && readToken(minted, token, 0) // at a time when none had expired
+        return claims && enrollingAgent(claims.sub, token).credentialHash
+      }
+
+      return { register, credentialHash }
     })
   )
 }

@@ -7,6 +7,9 @@ import {
   BadRequest,
   BodyInvalid,
   CursorInvalid,
+  IdempotencyInProgress,
+  IdempotencyKeyInvalid,
+  IdempotencyKeyReused,
   ManifestExpired,
   ManifestInvalid,
   ManifestStale,
@@ -119,6 +122,9 @@ export const RegistryApi = HttpApiGroup.make("registry")
         TokenReplayed,
         ManifestStale,
         AidFormConflict,
+        IdempotencyKeyInvalid,
+        IdempotencyInProgress,
+        IdempotencyKeyReused,
         PayloadTooLarge,
         ServerMisconfigured
       ]

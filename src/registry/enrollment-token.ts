@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { Redacted, Schema } from "effect"
 import { decodeBase64url, encodeBase64url } from "../aitp/base64url.ts"
+import { parseUuid } from "../aitp/ids.ts"
 
 /** Seconds an enrollment token lives. */
 export const TOKEN_TTL_SECS = 300
@@ -57,5 +58,5 @@ export const readToken = (
     return undefined
   const bytes = decodeBase64url(payload)
   const claims = bytes === undefined ? undefined : parseClaims(bytes)
-  return isClaims(claims) && claims.exp > now ? claims : undefined
+  return isClaims(claims) && claims.exp > now && parseUuid(claims.jti) !== undefined ? claims : undefined
 }

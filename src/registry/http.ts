@@ -1,4 +1,4 @@
-import { Effect, Option, Schema, Stream } from "effect"
+import { Effect, Option, Result, Schema, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { visibilityKey } from "../access/Visibility.ts"
@@ -8,6 +8,8 @@ import { CurrentRequest } from "../http/CurrentRequest.ts"
 import * as Document from "../http/Document.ts"
 import * as Query from "../http/Query.ts"
 import * as Reply from "../http/Reply.ts"
+import { Idempotency } from "../idempotency/Idempotency.ts"
+import { idempotentRoute } from "../idempotency/route.ts"
 import {
   AgentNotActive,
   AidFormConflict,
@@ -21,7 +23,7 @@ import {
   TokenInvalid,
   TokenReplayed
 } from "../wire/errors.ts"
-import { cursors, pageOf } from "../wire/page.ts"
+import { cursors, Instant, pageOf } from "../wire/page.ts"
 import { Agents } from "./Agents.ts"
 import { discoveryQuery, exportQuery } from "./api.ts"
 import { Deregistration } from "./Deregistration.ts"
@@ -29,6 +31,7 @@ import type { AgentQuery } from "./discovery.ts"
 import { Enrollment } from "./Enrollment.ts"
 import { TOKEN_TTL_SECS } from "./enrollment-token.ts"
 import { AgentExport } from "./AgentExport.ts"
+import { openEnvelope } from "./manifest-check.ts"
 import type { ManifestTooOld, ManifestUnacceptable } from "./model.ts"
 import { agentRecord, manifestUrl } from "./record.ts"
 import { Registration } from "./Registration.ts"
@@ -68,9 +71,47 @@ const namespaceHeader = (request: HttpServerRequest.HttpServerRequest) => {
 const bearer = (request: HttpServerRequest.HttpServerRequest): string =>
   (request.headers["authorization"] ?? "").replace(/^bearer\s+/i, "").trim()
 
+const registering = idempotentRoute({
+  scope: "agents.register",
+  status: 201,
+  facts: Schema.Struct({
+    aid: Schema.String,
+    displayName: Schema.String,
+    registeredAt: Schema.String,
+    namespace: Schema.String,
+    lastEnrolledAt: Schema.String,
+    conformanceFindings: Schema.Array(Schema.String)
+  }),
+  render: (agent) =>
+    HttpServerResponse.jsonUnsafe(
+      {
+        aid: agent.aid,
+        displayName: agent.displayName,
+        registeredAt: agent.registeredAt,
+        namespace: agent.namespace,
+        lastEnrolledAt: agent.lastEnrolledAt,
+        manifestUrl: manifestUrl(agent.aid),
+        conformanceFindings: agent.conformanceFindings
+      },
+      { status: 201 }
+    )
+})
+
+/** Refuses a body that is no JSON; everything else about it is the registration's to judge. */
+const checkJson = (body: Uint8Array) =>
+  Effect.suspend(() =>
+    Result.match(openEnvelope(body), {
+      onSuccess: () => Effect.void,
+      onFailure: (error) =>
+        error._tag === "EnrollmentBodyInvalid"
+          ? Effect.fail(shared.EnrollmentBodyInvalid(error))
+          : Effect.void
+    })
+  )
+
 const isStatus = Schema.is(Schema.Literals(["active", "expired", "deregistered", "all"]))
 
-const agentCursors = cursors(Schema.Struct({ registeredAt: Schema.String, aid: Schema.String }))
+const agentCursors = cursors(Schema.Struct({ registeredAt: Instant, aid: Schema.String }))
 
 export const RegistryHttp = HttpApiBuilder.group(
   Api,
@@ -78,6 +119,7 @@ export const RegistryHttp = HttpApiBuilder.group(
   Effect.fn(function* (handlers) {
     const agents = yield* Agents
     const enrollment = yield* Enrollment
+    const idempotency = yield* Idempotency
     const registration = yield* Registration
     const deregistration = yield* Deregistration
     const exports = yield* AgentExport
@@ -112,30 +154,31 @@ export const RegistryHttp = HttpApiBuilder.group(
       .handleRaw(
         "register",
         Effect.fnUntraced(function* ({ request }) {
-          const namespace = yield* namespaceHeader(request)
           const body = yield* Body.bytes
+          const token = bearer(request)
           const { id } = yield* CurrentRequest
-          const agent = yield* registration
-            .register({ body, token: bearer(request), namespace, requestId: id })
-            .pipe(
-              Effect.catchTags({
-                ...shared,
-                ManifestTooOld: (error) => new ManifestExpired(refusal(error)),
-                TokenUnusable: () => new TokenInvalid({}),
-                TokenSpent: () => new TokenReplayed({})
-              })
-            )
-          return HttpServerResponse.jsonUnsafe(
-            {
-              aid: agent.aid,
-              displayName: agent.displayName,
-              registeredAt: agent.registeredAt.toISOString(),
-              namespace: agent.namespace,
-              lastEnrolledAt: agent.lastEnrolledAt.toISOString(),
-              manifestUrl: manifestUrl(agent.aid),
-              conformanceFindings: agent.conformanceFindings
-            },
-            { status: 201 }
+          return yield* idempotency.run(
+            registering,
+            { body, credentialHash: () => registration.credentialHash(token), precheck: checkJson(body) },
+            Effect.fnUntraced(function* (reservation) {
+              const namespace = yield* namespaceHeader(request)
+              const agent = yield* registration
+                .register({ body, token, namespace, requestId: id, reservation })
+                .pipe(
+                  Effect.catchTags({
+                    ...shared,
+                    ManifestTooOld: (error) => new ManifestExpired(refusal(error)),
+                    TokenUnusable: () => new TokenInvalid({}),
+                    TokenSpent: () => new TokenReplayed({})
+                  })
+                )
+              const facts = {
+                ...agent,
+                registeredAt: agent.registeredAt.toISOString(),
+                lastEnrolledAt: agent.lastEnrolledAt.toISOString()
+              }
+              return { facts, committed: true }
+            })
           )
         })
       )
@@ -156,16 +199,12 @@ export const RegistryHttp = HttpApiBuilder.group(
             status: isStatus(status) ? status : "active",
             limit,
             offset: position === undefined ? offset : 0,
-            after:
-              position === undefined
-                ? undefined
-                : { registeredAt: new Date(position.registeredAt), aid: position.aid }
+            after: position
           }
           const { nextCursor, rows } = pageOf(
             yield* agents.list(query, principal.visibility),
             limit,
-            (last) =>
-              agentCursors.after(list, { registeredAt: last.registeredAt.toISOString(), aid: last.aid })
+            (last) => agentCursors.after(list, { registeredAt: last.registeredAt, aid: last.aid })
           )
           return HttpServerResponse.jsonUnsafe(
             { agents: rows.map(agentRecord), count: rows.length, nextCursor },

@@ -14,9 +14,16 @@ export interface AcceptedManifest {
   readonly findings: ReadonlyArray<string>
 }
 
-/** Takes the manifest out of a received body. A body that is JSON but holds no manifest is a manifest error. */
+const unacceptable = (message: string) =>
+  new ManifestUnacceptable({ message, verifyCode: "malformed", protocolCode: "MANIFEST_INVALID" })
+
+/**
+ * Takes the manifest out of a received body. A body that is JSON but holds no manifest is a manifest error, unless
+ * `noManifest` makes another one of it.
+ */
 export const openEnvelope = (
-  body: Uint8Array
+  body: Uint8Array,
+  noManifest: (message: string) => EnrollmentBodyInvalid | ManifestUnacceptable = unacceptable
 ): Result.Result<ManifestEnvelope, EnrollmentBodyInvalid | ManifestUnacceptable> =>
   Result.mapError(readManifestEnvelope(body), ({ message, offence }) => {
     switch (offence) {
@@ -28,17 +35,15 @@ export const openEnvelope = (
       case "not_an_object":
         return Buffer.from(body).toString("latin1").trim() === "null"
           ? new EnrollmentBodyInvalid({ message })
-          : unacceptable(message)
+          : noManifest(message)
+      case "no_manifest":
+        return noManifest(message)
       case "duplicate_name":
       case "lone_surrogate":
       case "number_range":
-      case "no_manifest":
         return unacceptable(message)
     }
   })
-
-const unacceptable = (message: string) =>
-  new ManifestUnacceptable({ message, verifyCode: "malformed", protocolCode: "MANIFEST_INVALID" })
 
 /**
  * Verifies a manifest in protocol order, then against the registry's limits. At most two signature checks.

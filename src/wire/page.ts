@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { Result, Schema } from "effect"
+import { Result, Schema, SchemaTransformation } from "effect"
 import { CursorInvalid } from "./errors.ts"
 
 /** What a cursor belongs to; with any other list it is refused, so a page never continues something else in silence. */
@@ -15,6 +15,20 @@ export interface ListIdentity {
 }
 
 const MAX_CURSOR_LENGTH = 2048
+
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+
+/** A time in a cursor: nothing but what `toISOString` writes, because cursors come back from outside. */
+export const Instant = Schema.String.check(
+  Schema.makeFilter((text: string) => INSTANT.test(text) && !Number.isNaN(Date.parse(text)), {
+    expected: "an instant"
+  })
+).pipe(
+  Schema.decodeTo(
+    Schema.Date,
+    SchemaTransformation.transform({ decode: (text) => new Date(text), encode: (date) => date.toISOString() })
+  )
+)
 
 const digestOf = (list: ListIdentity): string => {
   const filters = Object.entries(list.filters).filter(([, value]) => value !== undefined)

@@ -1,5 +1,5 @@
-const FIRST = Date.UTC(2000, 0, 1) - 1999 * 31_556_952_000 // 0001, by mean years: only a bound
-const LAST = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+const FIRST = Date.parse("0001-01-01T00:00:00.000Z")
+const LAST = Date.parse("9999-12-31T23:59:59.999Z")
 
 /** Every timestamp on the wire: UTC, milliseconds, `Z`. */
 export const iso = (time: Date | number): string =>

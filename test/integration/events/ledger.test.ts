@@ -1,21 +1,12 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Option } from "effect"
 import { system } from "../../../src/access/Principal.ts"
 import { DEFAULT_ORG, visibleToAll } from "../../../src/access/Visibility.ts"
 import { Db } from "../../../src/db/Db.ts"
 import { AuditEvents } from "../../../src/events/AuditEvents.ts"
-import { EventOwners } from "../../../src/events/EventOwners.ts"
 import { Ingest } from "../../../src/events/Ingest.ts"
-import { LastSeen } from "../../../src/registry/LastSeen.ts"
+import { Ledger } from "../../support/events/Ledger.ts"
 import { newEvent } from "../../support/events/report.ts"
-import { TestDb } from "../../support/db/TestDb.ts"
-import { testPlatform } from "../../support/TestPlatform.ts"
-
-const Ledger = Ingest.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(AuditEvents.layer, EventOwners.layer, LastSeen.layer)),
-  Layer.provide(testPlatform()),
-  Layer.provideMerge(TestDb)
-)
 
 const reporter = { principal: system, receivedAt: Date.UTC(2026, 0, 2) }
 const otherOrg = "0f000000-0000-8000-8000-00000000000a"

@@ -3,31 +3,21 @@ import { Cause, Effect, Exit, Layer, Option } from "effect"
 import { system } from "../../../src/access/Principal.ts"
 import { visibleToAll } from "../../../src/access/Visibility.ts"
 import { Db } from "../../../src/db/Db.ts"
-import { AuditEvents } from "../../../src/events/AuditEvents.ts"
-import { EventOwners } from "../../../src/events/EventOwners.ts"
-import { Ingest } from "../../../src/events/Ingest.ts"
 import { Agents } from "../../../src/registry/Agents.ts"
 import { Deregistration } from "../../../src/registry/Deregistration.ts"
 import { Enrollment } from "../../../src/registry/Enrollment.ts"
 import { ExpirySweep } from "../../../src/registry/ExpirySweep.ts"
-import { LastSeen } from "../../../src/registry/LastSeen.ts"
 import { Registration } from "../../../src/registry/Registration.ts"
 import { makeAgent } from "../../support/aitp/agent.ts"
+import { Ledger } from "../../support/events/Ledger.ts"
 import { mintManifest } from "../../support/aitp/mint-manifest.ts"
-import { TestDb } from "../../support/db/TestDb.ts"
-import { testPlatform } from "../../support/TestPlatform.ts"
 
 const Registry = Layer.mergeAll(
   Enrollment.layer,
   Registration.layer,
   Deregistration.layer,
   ExpirySweep.layer
-).pipe(
-  Layer.provideMerge(Ingest.layer),
-  Layer.provideMerge(Layer.mergeAll(Agents.layer, AuditEvents.layer, EventOwners.layer, LastSeen.layer)),
-  Layer.provide(testPlatform()),
-  Layer.provideMerge(TestDb)
-)
+).pipe(Layer.provideMerge(Agents.layer), Layer.provideMerge(Ledger))
 
 const seconds = () => Math.floor(Date.now() / 1000)
 

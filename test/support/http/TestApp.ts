@@ -25,6 +25,20 @@ import { Readiness } from "../../../src/ops/Readiness.ts"
 import { AlreadyExists, BodyInvalid } from "../../../src/wire/errors.ts"
 import * as WireQuery from "../../../src/wire/query.ts"
 
+const frames = (contentType: string) =>
+  Effect.succeed(
+    HttpServerResponse.stream(
+      Stream.fromIterable(["data: 1\n\n", "data: 2\n\n"]).pipe(
+        Stream.concat(Stream.succeed(`data: ${"x".repeat(3000)}\n\n`)),
+        Stream.encodeText
+      ),
+      { contentType }
+    )
+  )
+
+const text = (body: string, contentType: string, headers: Record<string, string> = {}) =>
+  Effect.succeed(HttpServerResponse.text(body, { contentType, headers }))
+
 /** Endpoints that do one thing each that the edge must cope with. */
 
 const Thing = Schema.Struct({
@@ -119,18 +133,6 @@ const SamplesHttp = HttpApiBuilder.group(
     const who = Effect.map(CurrentRequest, ({ id, principal }) =>
       json({ id, kind: principal.kind, actor: principal.actorId })
     )
-    const text = (body: string, contentType: string, headers: Record<string, string> = {}) =>
-      Effect.succeed(HttpServerResponse.text(body, { contentType, headers }))
-    const frames = (contentType: string) =>
-      Effect.succeed(
-        HttpServerResponse.stream(
-          Stream.fromIterable(["data: 1\n\n", "data: 2\n\n"]).pipe(
-            Stream.concat(Stream.succeed(`data: ${"x".repeat(3000)}\n\n`)),
-            Stream.encodeText
-          ),
-          { contentType }
-        )
-      )
     return handlers
       .handleRaw("whoami", () => who)
       .handleRaw("gated", () => who)

@@ -26,7 +26,8 @@ export const send = (path: string, options: Options = {}): Effect.Effect<Answer,
   Effect.flatMap(TestApp, ({ port }) =>
     Effect.callback<Answer, Error>((resume) => {
       const { body, chunked, headers, method = body === undefined ? "GET" : "POST" } = options
-      const length = body === undefined || chunked === true ? {} : { "content-length": Buffer.byteLength(body) }
+      const length =
+        body === undefined || chunked === true ? {} : { "content-length": Buffer.byteLength(body) }
       const request = nodeRequest({ port, path, method, headers: { ...length, ...headers }, agent: false })
       request.on("error", (error) => resume(Effect.fail(error)))
       request.on("response", (response) => {

@@ -3,7 +3,7 @@ import { Result, Schema } from "effect"
 import * as fc from "fast-check"
 import { cursors, linkToNext, type ListIdentity, pageOf } from "../../../src/wire/page.ts"
 
-const positions = cursors(Schema.Tuple([Schema.String, Schema.Number]))
+const positions = cursors(Schema.Tuple([Schema.String, Schema.Finite]))
 
 const list: ListIdentity = {
   route: "/api/sessions",
@@ -49,7 +49,7 @@ describe("a cursor", () => {
   }
 
   it("is refused when it has a position of another form", () => {
-    const others = cursors(Schema.Tuple([Schema.Number]))
+    const others = cursors(Schema.Tuple([Schema.Finite]))
     assert.isTrue(isRefused(others.read(list, cursor)))
   })
 

@@ -98,7 +98,12 @@ describe("filters", () => {
   })
 
   it("ignore unknown parameters", () => {
-    assert.deepStrictEqual(Object.keys(values(filters, { other: "x" })), ["runId", "since", "parent", "strict"])
+    assert.deepStrictEqual(Object.keys(values(filters, { other: "x" })), [
+      "runId",
+      "since",
+      "parent",
+      "strict"
+    ])
   })
 
   it("refuse NUL in text with BAD_REQUEST, and take other control characters", () => {

@@ -1,0 +1,153 @@
+import { Cause, Context, Deferred, Effect, Exit, Layer, Queue } from "effect"
+import { findUnavailable } from "../db/unavailable.ts"
+import { type Completion, ReservationLost } from "../idempotency/model.ts"
+import { AuditEvents, Lost, Stale } from "./AuditEvents.ts"
+import { EventOwners } from "./EventOwners.ts"
+import type { NewEvent, Recorded } from "./model.ts"
+import { type Provenance, seal } from "./seal.ts"
+
+/** The events of one request, ready to be sealed. */
+export interface Member {
+  readonly events: ReadonlyArray<NewEvent>
+  readonly provenance: Omit<Provenance, "orgIdsOf" | "subscribed">
+  /** Completes the request's idempotency key in the same transaction. */
+  readonly completion: Completion | undefined
+}
+
+interface Waiting extends Member {
+  readonly done: Deferred.Deferred<Recorded, ReservationLost>
+}
+
+/** Requests that wait for a commit; further ones wait to be let in. */
+const MAX_WAITING = 10_000
+/** Bounds of one shared commit; a request that is larger has one to itself. */
+const MAX_ROWS = 2000
+const MAX_CHARACTERS = 8_388_608
+const MAX_MEMBERS = 256
+/** While one commit is on its way to the disk, the next one is prepared and queues for the head row. */
+const COMMITTERS = 2
+/** Owners of events change seldom; losing the race this often in a row is a fault. */
+const MAX_LOOK_UPS = 10
+
+const charactersOf = ({ events }: Member) => events.reduce((sum, { payload }) => sum + payload.length, 0)
+
+/** Cuts what is waiting into commits within the bounds, in order. */
+const commitsOf = (waiting: ReadonlyArray<Waiting>): ReadonlyArray<ReadonlyArray<Waiting>> => {
+  const commits: Array<Array<Waiting>> = []
+  let [rows, characters] = [0, 0]
+  for (const member of waiting) {
+    const size = charactersOf(member)
+    const last = commits.at(-1)
+    rows += member.events.length
+    characters += size
+    if (last !== undefined && rows <= MAX_ROWS && characters <= MAX_CHARACTERS) {
+      last.push(member)
+      continue
+    }
+    commits.push([member])
+    rows = member.events.length
+    characters = size
+  }
+  return commits
+}
+
+/** The part of a shared answer that belongs to each member. */
+const sharesOf = (members: ReadonlyArray<Member>, recorded: Recorded): ReadonlyArray<Recorded> => {
+  let start = 0
+  return members.map(({ events }) => {
+    const end = start + events.length
+    const share = {
+      ...recorded,
+      seqs: recorded.seqs.slice(start, end),
+      outcomes: recorded.outcomes.slice(start, end)
+    }
+    start = end
+    return share
+  })
+}
+
+/**
+ * Requests that arrive while a commit is under way share the next one: one call and one flush to disk for all of them. A
+ * shared commit that fails is tried again member by member, so that a request that cannot be stored fails alone.
+ */
+export class GroupCommit extends Context.Service<
+  GroupCommit,
+  {
+    /** Succeeds once the member's events are committed. Interrupting the wait does not take them back. */
+    readonly commit: (member: Member) => Effect.Effect<Recorded, ReservationLost>
+  }
+>()("cp/events/GroupCommit") {
+  static readonly layer = Layer.effect(
+    GroupCommit,
+    Effect.gen(function* () {
+      const auditEvents = yield* AuditEvents
+      const owners = yield* EventOwners
+      const queue = yield* Queue.bounded<Waiting>(MAX_WAITING)
+
+      /** Stores the events of these members, or none. */
+      const store = Effect.fnUntraced(function* (members: ReadonlyArray<Member>) {
+        const events = members.flatMap((member) => member.events)
+        const requests = {
+          sizes: members.map((member) => member.events.length),
+          completions: members.map(({ completion }) => completion)
+        }
+        for (let lookUps = 0; lookUps < MAX_LOOK_UPS; lookUps += 1) {
+          const { of, subscribed, version } = yield* owners.lookUp(events, lookUps > 0)
+          const sealed = members.flatMap((member) =>
+            seal(member.events, { ...member.provenance, orgIdsOf: of, subscribed })
+          )
+          const answer = yield* auditEvents.append(sealed, version, requests)
+          if (!(answer instanceof Stale)) return answer
+        }
+        return yield* Effect.die(new Error(`owners of events changed ${MAX_LOOK_UPS} times in a row`))
+      })
+
+      const settle = (waiting: Waiting, exit: Exit.Exit<Recorded, ReservationLost>) =>
+        Deferred.done(waiting.done, exit)
+
+      /** Answers every member. Members whose keys were lost are left out and the others stored without them. */
+      const commit = (members: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+        Effect.matchCauseEffect(
+          Effect.suspend(() => store(members)),
+          {
+            onSuccess: (answer) => {
+              if (answer instanceof Lost) {
+                const lost = members.filter((_, index) => answer.requests.has(index))
+                const rest = members.filter((_, index) => !answer.requests.has(index))
+                const told = Effect.forEach(lost, (member) =>
+                  settle(member, Exit.fail(new ReservationLost()))
+                )
+                return Effect.andThen(told, rest.length === 0 ? Effect.void : commit(rest))
+              }
+              const shares = sharesOf(members, answer)
+              return Effect.forEach(
+                members,
+                (member, index) => settle(member, Exit.succeed(shares[index] ?? answer)),
+                { discard: true }
+              )
+            },
+            onFailure: (cause) =>
+              members.length === 1 || Cause.hasInterrupts(cause) || findUnavailable(cause)._tag === "Some"
+                ? Effect.forEach(members, (member) => settle(member, Exit.failCause(cause)), {
+                    discard: true
+                  })
+                : Effect.forEach(members, (member) => commit([member]), { discard: true })
+          }
+        )
+
+      const committer = Queue.takeBetween(queue, 1, MAX_MEMBERS).pipe(
+        Effect.flatMap((waiting) => Effect.forEach(commitsOf(waiting), commit, { discard: true })),
+        Effect.forever
+      )
+      for (let count = 0; count < COMMITTERS; count += 1) yield* Effect.forkScoped(committer)
+
+      return {
+        commit: Effect.fnUntraced(function* (member: Member) {
+          const done = yield* Deferred.make<Recorded, ReservationLost>()
+          yield* Queue.offer(queue, { ...member, done })
+          return yield* Deferred.await(done)
+        })
+      }
+    })
+  )
+}

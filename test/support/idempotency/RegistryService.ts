@@ -1,0 +1,66 @@
+import { Context, Effect, Layer } from "effect"
+import { HttpServer } from "effect/http"
+import { HttpApi, HttpApiBuilder } from "effect/http-api"
+import { AuditEvents } from "../../../src/events/AuditEvents.ts"
+import { EventOwners } from "../../../src/events/EventOwners.ts"
+import { Ingest } from "../../../src/events/Ingest.ts"
+import { AccessLog } from "../../../src/http/AccessLog.ts"
+import { Drain } from "../../../src/http/Drain.ts"
+import * as Edge from "../../../src/http/Edge.ts"
+import { applicationOf } from "../../../src/http/Gate.ts"
+import * as Listener from "../../../src/http/Listener.ts"
+import * as RouteTable from "../../../src/http/RouteTable.ts"
+import { Shortcuts } from "../../../src/http/Shortcuts.ts"
+import { WireErrors } from "../../../src/http/WireErrors.ts"
+import { Idempotency } from "../../../src/idempotency/Idempotency.ts"
+import { IdempotencyKeys } from "../../../src/idempotency/IdempotencyKeys.ts"
+import { API_ID } from "../../../src/ops/api.ts"
+import { AgentExport } from "../../../src/registry/AgentExport.ts"
+import { Agents } from "../../../src/registry/Agents.ts"
+import { RegistryApi } from "../../../src/registry/api.ts"
+import { Deregistration } from "../../../src/registry/Deregistration.ts"
+import { Enrollment } from "../../../src/registry/Enrollment.ts"
+import { RegistryHttp } from "../../../src/registry/http.ts"
+import { LastSeen } from "../../../src/registry/LastSeen.ts"
+import { Registration } from "../../../src/registry/Registration.ts"
+import { testPlatform } from "../TestPlatform.ts"
+
+/** Origin of a running registry. */
+export class RegistryUrl extends Context.Service<RegistryUrl, string>()("test/idempotency/RegistryUrl") {}
+
+const RegistryOnly = HttpApi.make(API_ID).add(RegistryApi).middleware(WireErrors)
+const Routes = HttpApiBuilder.layer(RegistryOnly).pipe(
+  Layer.provide(RegistryHttp),
+  Layer.provide(WireErrors.layer)
+)
+
+const Serving = Layer.effect(
+  RegistryUrl,
+  Effect.gen(function* () {
+    const edge = yield* Edge.make(RouteTable.make(RegistryOnly))
+    yield* HttpServer.serveEffect(edge(yield* applicationOf(Routes)))
+    const { address } = yield* HttpServer.HttpServer
+    return `http://127.0.0.1:${"port" in address ? address.port : 0}`
+  })
+)
+
+/**
+ * The registry behind the whole edge, on a free port, over the database of the suite; each build is a replica of its
+ * own.
+ */
+export const registryService = () =>
+  Layer.fresh(
+    Serving.pipe(
+      Layer.provide([Listener.layer, AccessLog.layerSilent, Drain.layer, Shortcuts.layer]),
+      Layer.provide([
+        AgentExport.layer,
+        Deregistration.layer,
+        Enrollment.layer,
+        Idempotency.layer,
+        Registration.layer
+      ]),
+      Layer.provide(Ingest.layer),
+      Layer.provide([Agents.layer, AuditEvents.layer, EventOwners.layer, IdempotencyKeys.layer, LastSeen.layer]),
+      Layer.provide(testPlatform({ PORT: "0", HOST: "127.0.0.1" }))
+    )
+  )
