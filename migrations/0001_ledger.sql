@@ -11,7 +11,11 @@ create table log_head (
   partitioned_to bigint not null default 0,
   -- Grows with every change of who owns a namespace or an agent: events carry their owners, so an append that
   -- looked owners up under an older version must look again.
-  directory_version bigint not null default 1
+  directory_version bigint not null default 1,
+  -- The cluster and timeline the positions were given in; on another one (a restore, a promoted copy) positions would be
+  -- given twice, so the service refuses to work until the log is adopted under a new epoch.
+  system_identifier bigint,
+  timeline bigint
 );
 -- statement
 insert into log_head (log_id, epoch) values (1, encode(substring(uuid_send(gen_random_uuid()) from 1 for 4), 'hex'));

@@ -14,6 +14,7 @@ import { EventsHttp } from "./events/http.ts"
 import { GroupCommit } from "./events/GroupCommit.ts"
 import { Ingest } from "./events/Ingest.ts"
 import { LedgerHints } from "./events/LedgerHints.ts"
+import { LogLineage } from "./events/LogLineage.ts"
 import { AccessLog } from "./http/AccessLog.ts"
 import { Drain } from "./http/Drain.ts"
 import { applicationOf, Gate } from "./http/Gate.ts"
@@ -90,6 +91,7 @@ const Stores = Layer.mergeAll(
   LastSeen.layer,
   Leases.layer,
   LedgerHints.layer,
+  LogLineage.layer,
   LedgerPages.layer,
   Layer.mergeAll(DataKeys.layer, Identity.layer).pipe(Layer.provideMerge(Secrets.layer))
 )

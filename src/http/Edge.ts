@@ -87,6 +87,9 @@ export const make = Effect.fnUntraced(function* (table: RouteTable) {
 
   const finish = (exchange: Exchange.Exchange, response: Response): Effect.Effect<Response> => {
     record(exchange, response.status)
+    const { body, headers } = response
+    exchange.answer.isCounted =
+      body._tag === "Uint8Array" && headers["content-length"] === String(body.contentLength)
     if (drain.active()) exchange.answer.setHeader("connection", "close")
     if (!Compression.isCompressible(response)) return Effect.succeed(mergeVary(exchange, response))
     const accept = exchange.source.headers["accept-encoding"]

@@ -1,8 +1,9 @@
-import type { IncomingMessage, ServerResponse } from "node:http"
+import type { IncomingMessage } from "node:http"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "effect/http"
 import { open } from "../access/Access.ts"
 import { anonymous, type Principal } from "../access/Principal.ts"
+import type { CountedResponse } from "./CountedResponse.ts"
 import { asksForProblem } from "./ErrorResponse.ts"
 import { requestId } from "./RequestId.ts"
 import type { Resource, Route } from "./RouteTable.ts"
@@ -13,7 +14,7 @@ export interface Exchange {
   readonly id: string
   readonly request: HttpServerRequest.HttpServerRequest
   readonly source: IncomingMessage
-  readonly answer: ServerResponse
+  readonly answer: CountedResponse
   /** Request target as the router may see it. */
   readonly target: string
   readonly path: string
@@ -42,9 +43,9 @@ export const begin = (
   request: HttpServerRequest.HttpServerRequest,
   find: (path: string) => Resource | undefined
 ): Exchange => {
-  // the only listener there is speaks HTTP/1.1
+  // the only listener there is speaks HTTP/1.1 and makes its responses of this class
   const source = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage
-  const answer = NodeHttpServerRequest.toServerResponse(request) as ServerResponse
+  const answer = NodeHttpServerRequest.toServerResponse(request) as CountedResponse
   const target = withLiteralPath(request.url)
   const path = pathOf(target)
   const sentId = source.headers["x-request-id"]

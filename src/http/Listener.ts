@@ -1,19 +1,17 @@
-import { createServer, ServerResponse, type Server } from "node:http"
+import { createServer, type Server, type ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer } from "effect"
 import { AppConfig } from "../config.ts"
 import { envelopeOf } from "../wire/catalogue.ts"
 import { BadRequest } from "../wire/errors.ts"
+import { CountedResponse } from "./CountedResponse.ts"
 import { requestId } from "./RequestId.ts"
 
 /** Node's server: what a request may take before the edge sees it, and the answers to what never becomes one. */
 
-class A extends ServerResponse {}
-if (process.env["LOOSE"]) Object.defineProperty(A.prototype, "strictContentLength", { get: () => false, set: () => {} })
-
 const limits = {
-  ServerResponse: A as typeof ServerResponse,
+  ServerResponse: CountedResponse as typeof ServerResponse, // the platform wants the plain type
   maxHeaderSize: 16_384,
   headersTimeout: 10_000,
   /** From the first byte to the last of the body. */

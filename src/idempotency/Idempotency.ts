@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto"
+import type { IncomingMessage } from "node:http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Cause, Context, Effect, Exit, Layer, Option } from "effect"
 import { HttpServerRequest, type HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config.ts"
@@ -176,8 +178,8 @@ export class Idempotency extends Context.Service<
         })
 
         const run: Idempotency["Service"]["run"] = (route, request, handler) =>
-          Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) => {
-            const header = headers["idempotency-key"]
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (current) => {
+            const header = keyHeader(current)
             return header === undefined
               ? Effect.map(neverLost(handler(undefined)), ({ facts }) => route.render(facts))
               : runWithKey(header, route, request, handler)
@@ -188,6 +190,12 @@ export class Idempotency extends Context.Service<
     )
 
   static readonly layer = Idempotency.layerOf({ leaseMs: LEASE_MS })
+}
+
+/** From Node, because the platform would copy all headers of every request. */
+const keyHeader = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const { headers } = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage // the listener is HTTP/1.1
+  return headers["idempotency-key"]?.toString() // Node joins repeated ones; only `set-cookie` is an array
 }
 
 /** A request without a reservation has none to lose; failing so all the same would be answered as a defect. */

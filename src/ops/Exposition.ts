@@ -47,9 +47,16 @@ const labelsOf = (labels: Readonly<Record<string, string>> | undefined): string 
 }
 
 const render = ({ help, name, samples, type }: Family): ReadonlyArray<string> => {
-  const lines = samples.flatMap(({ labels, suffix = "", value }) => {
+  // Label values that differ only in what was replaced are one series: a scrape with a series twice is refused whole.
+  const series = new Map<string, number | bigint>()
+  for (const { labels, suffix = "", value } of samples) {
+    const key = `${name}${suffix}${labelsOf(labels)}`
+    const known = series.get(key)
+    series.set(key, known === undefined ? value : Number(known) + Number(value))
+  }
+  const lines = [...series].flatMap(([key, value]) => {
     const number = decimal(value)
-    return number === undefined ? [] : [`${name}${suffix}${labelsOf(labels)} ${number}`]
+    return number === undefined ? [] : [`${key} ${number}`]
   })
   return [`# HELP ${name} ${help.replace(/\s+/g, " ")}`, `# TYPE ${name} ${type}`, ...lines]
 }

@@ -3,6 +3,7 @@ import { HttpServer } from "effect/http"
 import { AppConfig, configWarnings, type Settings } from "../config.ts"
 import { Db } from "../db/Db.ts"
 import { DbStatus } from "../db/DbStatus.ts"
+import { LogLineage } from "../events/LogLineage.ts"
 import { Identity } from "../identity/Identity.ts"
 import { OwnManifest } from "../identity/OwnManifest.ts"
 import { Health } from "./Health.ts"
@@ -37,6 +38,18 @@ export const layerDatabaseReady = Layer.effectDiscard(
 const hint = ({ keys }: Settings) =>
   keys.apiKeys.length > 0 ? "CP_API_KEY=<one of API_KEYS> npm run demo" : "npm run demo"
 
+/** Positions given twice could never be told apart again, so this waits for a person however long it takes. */
+const waitForAdoption = Effect.gen(function* () {
+  const lineage = yield* LogLineage
+  if (yield* lineage.claim) return
+  yield* Effect.logError(
+    "the ledger was written on another database cluster or timeline (restored or promoted?); not ready until " +
+      "`node scripts/adopt-log.ts` has given it a new epoch"
+  )
+  yield* Effect.repeat(lineage.claim, { until: (own) => own, schedule: Schedule.spaced(Duration.seconds(2)) })
+  yield* Effect.logInfo("the ledger has been adopted")
+})
+
 /** The last step of the start: everything answers from here on. */
 export const layerAnnounce = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -46,6 +59,7 @@ export const layerAnnounce = Layer.effectDiscard(
     const health = yield* Health
     const readiness = yield* Readiness
 
+    yield* waitForAdoption
     yield* manifests.ensure
     health.setAid(aid)
     const watchManifest = Effect.map(manifests.current, (current) =>

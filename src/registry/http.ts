@@ -97,17 +97,15 @@ const registering = idempotentRoute({
     )
 })
 
-/** Refuses a body that is no JSON; everything else about it is the registration's to judge. */
-const checkJson = (body: Uint8Array) =>
-  Effect.suspend(() =>
-    Result.match(openEnvelope(body), {
-      onSuccess: () => Effect.void,
-      onFailure: (error) =>
-        error._tag === "EnrollmentBodyInvalid"
-          ? Effect.fail(shared.EnrollmentBodyInvalid(error))
-          : Effect.void
-    })
-  )
+/** Refuses what is no JSON object; everything else about a body is the registration's to judge. */
+const checkObject = (body: Buffer) =>
+  Effect.suspend(() => {
+    const opened = openEnvelope(body)
+    if (Result.isSuccess(opened)) return Effect.void
+    const isJson = opened.failure._tag !== "EnrollmentBodyInvalid"
+    const isObject = body.toString("latin1").trimStart().startsWith("{")
+    return isJson && isObject ? Effect.void : Effect.fail(shared.EnrollmentBodyInvalid(opened.failure))
+  })
 
 const isStatus = Schema.is(Schema.Literals(["active", "expired", "deregistered", "all"]))
 
@@ -159,7 +157,7 @@ export const RegistryHttp = HttpApiBuilder.group(
           const { id } = yield* CurrentRequest
           return yield* idempotency.run(
             registering,
-            { body, credentialHash: () => registration.credentialHash(token), precheck: checkJson(body) },
+            { body, credentialHash: () => registration.credentialHash(token), precheck: checkObject(body) },
             Effect.fnUntraced(function* (reservation) {
               const namespace = yield* namespaceHeader(request)
               const agent = yield* registration
@@ -240,7 +238,8 @@ export const RegistryHttp = HttpApiBuilder.group(
           const { eventLimit, format } = yield* Query.read(exportQuery)
           const agent = yield* find(params.aid)
           if (format !== "jsonl") {
-            return Reply.text(yield* exports.document(agent, eventLimit, principal.visibility))
+            const text = yield* exports.document(agent, eventLimit, principal.visibility)
+            return Reply.text(text, { headers: { "content-digest": Document.contentDigest(text) } })
           }
           return HttpServerResponse.stream(
             Stream.encodeText(exports.lines(agent, eventLimit, principal.visibility)),

@@ -18,9 +18,12 @@ const MAX_CURSOR_LENGTH = 2048
 
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
+/** The database has no year 0. */
+const YEAR_1 = Date.parse("0001-01-01T00:00:00.000Z")
+
 /** A time in a cursor: nothing but what `toISOString` writes, because cursors come back from outside. */
 export const Instant = Schema.String.check(
-  Schema.makeFilter((text: string) => INSTANT.test(text) && !Number.isNaN(Date.parse(text)), {
+  Schema.makeFilter((text: string) => INSTANT.test(text) && Date.parse(text) >= YEAR_1, {
     expected: "an instant"
   })
 ).pipe(

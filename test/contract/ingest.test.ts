@@ -517,7 +517,7 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("reporti
 
 describe.skipIf(isRemote)("ingest of a service that can be looked into", () => {
   layer(
-    ownService({ INGEST_MAX_EVENTS: "3", INGEST_MAX_PAYLOAD_BYTES: "100", INGEST_MAX_BATCH_BYTES: "2000" }),
+    ownService({ INGEST_MAX_EVENTS: "3", INGEST_MAX_PAYLOAD_BYTES: "300", INGEST_MAX_BATCH_BYTES: "2000" }),
     {
       timeout: "60 seconds",
       excludeTestServices: true
@@ -527,7 +527,7 @@ describe.skipIf(isRemote)("ingest of a service that can be looked into", () => {
       Effect.gen(function* () {
         assert.strictEqual(outcomeOf(yield* postEvents([{}, {}, {}])), "200 ok")
         assertRefused(yield* postEvents([{}, {}, {}, {}]), 413, "PAYLOAD_TOO_LARGE")
-        assertRefused(yield* postEvents([{ payload: { x: "y".repeat(100) } }]), 413, "PAYLOAD_TOO_LARGE", {
+        assertRefused(yield* postEvents([{ payload: { x: "y".repeat(300) } }]), 413, "PAYLOAD_TOO_LARGE", {
           eventType: "unknown"
         })
         assertRefused(yield* postEvents(`[]${" ".repeat(2000)}`), 413, "PAYLOAD_TOO_LARGE")

@@ -173,7 +173,7 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("discove
         let path: string | undefined = `${AGENTS}?namespace=${namespace}&limit=3&offset=0`
         let pages = 0
         while (path !== undefined) {
-          const answer = yield* send(path)
+          const answer: Answer = yield* send(path)
           const page = answer.json<AgentPage>()
           seen.push(...aidsOf(page))
           pages += 1

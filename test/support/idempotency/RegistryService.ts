@@ -1,9 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 import { HttpApi, HttpApiBuilder } from "effect/http-api"
-import { AuditEvents } from "../../../src/events/AuditEvents.ts"
-import { EventOwners } from "../../../src/events/EventOwners.ts"
-import { Ingest } from "../../../src/events/Ingest.ts"
 import { AccessLog } from "../../../src/http/AccessLog.ts"
 import { Drain } from "../../../src/http/Drain.ts"
 import * as Edge from "../../../src/http/Edge.ts"
@@ -21,9 +18,7 @@ import { RegistryApi } from "../../../src/registry/api.ts"
 import { Deregistration } from "../../../src/registry/Deregistration.ts"
 import { Enrollment } from "../../../src/registry/Enrollment.ts"
 import { RegistryHttp } from "../../../src/registry/http.ts"
-import { LastSeen } from "../../../src/registry/LastSeen.ts"
 import { Registration } from "../../../src/registry/Registration.ts"
-import { testPlatform } from "../TestPlatform.ts"
 
 /** Origin of a running registry. */
 export class RegistryUrl extends Context.Service<RegistryUrl, string>()("test/idempotency/RegistryUrl") {}
@@ -44,23 +39,15 @@ const Serving = Layer.effect(
   })
 )
 
-/**
- * The registry behind the whole edge, on a free port, over the database of the suite; each build is a replica of its
- * own.
- */
-export const registryService = () =>
-  Layer.fresh(
-    Serving.pipe(
-      Layer.provide([Listener.layer, AccessLog.layerSilent, Drain.layer, Shortcuts.layer]),
-      Layer.provide([
-        AgentExport.layer,
-        Deregistration.layer,
-        Enrollment.layer,
-        Idempotency.layer,
-        Registration.layer
-      ]),
-      Layer.provide(Ingest.layer),
-      Layer.provide([Agents.layer, AuditEvents.layer, EventOwners.layer, IdempotencyKeys.layer, LastSeen.layer]),
-      Layer.provide(testPlatform({ PORT: "0", HOST: "127.0.0.1" }))
-    )
-  )
+/** The registry behind the whole edge, on a free port. Needs what `Ledger` provides. */
+export const RegistryService = Serving.pipe(
+  Layer.provide([Listener.layer, AccessLog.layerSilent, Drain.layer, Shortcuts.layer]),
+  Layer.provide([
+    Layer.mock(AgentExport)({}),
+    Deregistration.layer,
+    Enrollment.layer,
+    Idempotency.layer,
+    Registration.layer
+  ]),
+  Layer.provide([Agents.layer, IdempotencyKeys.layer])
+)

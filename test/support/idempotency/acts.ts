@@ -124,7 +124,8 @@ export const ask = <E, R>(
     if (asked.key !== undefined) headers["idempotency-key"] = asked.key
     if (asked.namespace !== undefined) headers["x-aitp-namespace"] = asked.namespace
     const path = asked.path ?? "/api/acts"
-    const request = HttpServerRequest.fromWeb(new Request(`http://test${path}`, { method: "POST", headers }))
+    const web = HttpServerRequest.fromWeb(new Request(`http://test${path}`, { method: "POST", headers }))
+    const request = Object.assign(web, { source: { method: "POST", headers } }) // where the listener has Node's message
     return yield* run(
       acting,
       { body: Buffer.from(asked.body ?? "{}"), credentialHash: () => asked.credential ?? "aa" },

@@ -163,7 +163,7 @@ const mergeArtifact = (kind: string, reports: ReadonlyArray<ArtifactReport>) => 
     if (first === undefined) continue
     if (firsts.size > 1 && !undisputed.has(claim)) conflict = true
     // A verified report is not completed by unverified ones, except for the session.
-    const wins = true
+    const wins = claim === "sessionId" || rankOf(first) === rankOf(best)
     if (wins) shown[claim] = first.claims[claim]
     if (undisputed.has(claim)) continue
     for (const { claims, id } of wins ? others : [first, ...others]) {
@@ -268,7 +268,7 @@ export const expectedState = (events: ReadonlyArray<StoredReport>): ProjectedSta
     for (let at = parentOf.get(jti); at !== undefined && !met.has(at); at = parentOf.get(at)) {
       met.add(at)
       const revokedAt = factOf.get(at)?.revokedAt
-      if (revokedAt !== undefined && (earliest === null || revokedAt < earliest)) earliest = revokedAt
+      if (revokedAt !== undefined && (earliest === null || revokedAt > earliest)) earliest = revokedAt
     }
     return earliest
   }

@@ -31,6 +31,9 @@ describe("checkManifestPolicy", () => {
       [{ display_name: "x".repeat(257) }, "MANIFEST_INVALID"],
       [{ display_name: "a\0b" }, "MANIFEST_INVALID"],
       [{ handshake_endpoint: "https://a.example/\0" }, "MANIFEST_INVALID"],
+      [{ offered_capabilities: ["a.b\0"] }, "MANIFEST_INVALID"],
+      [{ expires_at: 253_402_300_799 }, "ok"],
+      [{ expires_at: 253_402_300_800 }, "MANIFEST_INVALID"],
       [{ aid: `${agent.aid}\0` }, "MANIFEST_INVALID"],
       [{ aid: "a".repeat(513) }, "MANIFEST_INVALID"]
     ]

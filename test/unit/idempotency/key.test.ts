@@ -31,7 +31,8 @@ describe("Idempotency-Key", () => {
   it("has no control character anywhere", () => {
     for (let code = 0; code < 0x20; code += 1) {
       const control = String.fromCharCode(code)
-      for (const text of [`a${control}b`, `${control}ab`, `ab${control}`]) assert.strictEqual(keyOf(text), refused)
+      for (const text of [`a${control}b`, `${control}ab`, `ab${control}`])
+        assert.strictEqual(keyOf(text), refused)
     }
     assert.strictEqual(keyOf("a b"), "a b")
   })
