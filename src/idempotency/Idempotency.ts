@@ -1,6 +1,4 @@
 import { randomUUID } from "node:crypto"
-import type { IncomingMessage } from "node:http"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Cause, Context, Effect, Exit, Layer, Option } from "effect"
 import { HttpServerRequest, type HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config.ts"
@@ -11,7 +9,7 @@ import { isWireError } from "../wire/catalogue.ts"
 import { IdempotencyInProgress, IdempotencyKeyInvalid, IdempotencyKeyReused } from "../wire/errors.ts"
 import { fingerprint } from "./fingerprint.ts"
 import { IdempotencyKeys } from "./IdempotencyKeys.ts"
-import { readKey } from "./key.ts"
+import { keyHeader, readKey } from "./key.ts"
 import type { Completion, Identity, Reservation } from "./model.ts"
 import { ReservationLost } from "./model.ts"
 import * as Outcomes from "./outcomes.ts"
@@ -190,12 +188,6 @@ export class Idempotency extends Context.Service<
     )
 
   static readonly layer = Idempotency.layerOf({ leaseMs: LEASE_MS })
-}
-
-/** From Node, because the platform would copy all headers of every request. */
-const keyHeader = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
-  const { headers } = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage // the listener is HTTP/1.1
-  return headers["idempotency-key"]?.toString() // Node joins repeated ones; only `set-cookie` is an array
 }
 
 /** A request without a reservation has none to lose; failing so all the same would be answered as a defect. */

@@ -1,4 +1,7 @@
+import type { IncomingMessage } from "node:http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Result } from "effect"
+import type { HttpServerRequest } from "effect/http"
 import { IdempotencyKeyInvalid } from "../wire/errors.ts"
 
 const MAX_LENGTH = 255
@@ -21,4 +24,10 @@ export const readKey = (header: string): Result.Result<string, IdempotencyKeyInv
   return key === "" || key.length > MAX_LENGTH
     ? Result.fail(new IdempotencyKeyInvalid({}))
     : Result.succeed(key)
+}
+
+/** The header as sent, if it was. From Node, because the platform would copy all headers of every request. */
+export const keyHeader = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const { headers } = NodeHttpServerRequest.toIncomingMessage(request) as IncomingMessage // the listener is HTTP/1.1
+  return headers["idempotency-key"]?.toString() // Node joins repeated ones; only `set-cookie` is an array
 }

@@ -1,12 +1,13 @@
 import { createHash, randomUUID } from "node:crypto"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted } from "effect"
 import { Db } from "../../../src/db/Db.ts"
 import { fingerprint } from "../../../src/idempotency/fingerprint.ts"
 import { IdempotencyKeys } from "../../../src/idempotency/IdempotencyKeys.ts"
-import { mintToken, readToken } from "../../../src/registry/enrollment-token.ts"
+import { mintToken } from "../../../src/registry/enrollment-token.ts"
 import { makeAgent, type TestAgent } from "../../support/aitp/agent.ts"
 import { type MintedManifest, mintManifest } from "../../support/aitp/mint-manifest.ts"
+import { eventually } from "../../support/db/eventually.ts"
 import { Ledger } from "../../support/events/Ledger.ts"
 import { RegistryService, RegistryUrl } from "../../support/idempotency/RegistryService.ts"
 import { testConfig } from "../../support/TestPlatform.ts"
@@ -83,19 +84,13 @@ const rowsOf = Effect.fnUntraced(function* (key: string) {
 const crash = Effect.fnUntraced(function* (key: string, token: string, body: string, leaseMs: number) {
   const { reserve } = yield* IdempotencyKeys
   const credentialHash = createHash("sha256").update(token).digest("hex")
-  yield* reserve(
-    { scope: "agents.register", credentialHash, key },
-    {
-      fingerprint: fingerprint({
-        method: "POST",
-        path: ROUTE,
-        namespace: undefined,
-        body: Buffer.from(body)
-      }),
-      leaseToken: randomUUID(),
-      leaseMs
-    }
-  )
+  const reservation = { scope: "agents.register", credentialHash, key, leaseToken: randomUUID(), status: 201 }
+  yield* reserve(reservation, {
+    fingerprint: fingerprint({ method: "POST", path: ROUTE, namespace: undefined, body: Buffer.from(body) }),
+    leaseToken: reservation.leaseToken,
+    leaseMs
+  })
+  return reservation
 })
 
 layer(Suite, { timeout: "60 seconds", excludeTestServices: true })("registration with a key", (it) => {
@@ -251,15 +246,55 @@ layer(Suite, { timeout: "60 seconds", excludeTestServices: true })("registration
     })
   )
 
-  it.effect("still answers when the token has expired since", () =>
+  it.effect("registers nobody for a request whose key was taken over while it waited", () =>
+    Effect.gen(function* () {
+      const { sql, withTransaction } = yield* Db
+      const { agent, body, token } = yield* enrolled
+      const key = fresh()
+      const held = yield* Deferred.make<void>()
+      // forked out here, since what is forked inside belongs to the transaction
+      const paused = yield* Effect.forkChild(Effect.andThen(Deferred.await(held), register(body, token, key)))
+      yield* withTransaction(
+        Effect.gen(function* () {
+          yield* sql`select from log_head for update`
+          yield* Deferred.succeed(held, undefined)
+          const waiting = sql`select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))`
+          yield* eventually(waiting, (rows) => rows.length === 1)
+          yield* sql`update idempotency_keys set lease_token = gen_random_uuid() where key = ${key}`
+        })
+      )
+      assert.strictEqual((yield* Fiber.join(paused)).outcome, "409 IDEMPOTENCY_IN_PROGRESS")
+      assert.deepEqual(yield* registrations(agent), [0, 0])
+      assert.strictEqual((yield* register(body, token, undefined)).outcome, "201")
+    })
+  )
+
+  it.effect("still answers from what is stored when the token has expired, and keeps no other answer", () =>
     Effect.gen(function* () {
       const { agent, body } = yield* enrolled
       const secret = Redacted.make("enrollment-secret-of-the-tests-0123456789")
-      const claims = readToken(secret, yield* enroll(mintManifest(agent)), 0)
-      assert.isDefined(claims)
-      if (claims === undefined) return
-      const past = mintToken(secret, { ...claims, exp: claims.iat - 1 })
-      assert.strictEqual((yield* register(body, past, fresh())).outcome, "401 TOKEN_INVALID")
+      const now = Math.floor(Date.now() / 1000)
+      const expired = mintToken(secret, {
+        sub: agent.aid,
+        scope: "register",
+        iat: now - 301,
+        exp: now - 1,
+        jti: randomUUID(),
+        mh: ""
+      })
+      const { complete } = yield* IdempotencyKeys
+      const key = fresh()
+      const reservation = yield* crash(key, expired, body, 60_000)
+      const bytes = Buffer.from('{"aid":"as it was"}')
+      yield* complete({
+        reservation,
+        answer: { status: 201, body: { bytes, mediaType: "application/json" } }
+      })
+      const replay = yield* register(body, expired, key)
+      assert.deepInclude(replay, { outcome: "201", replayed: "true", text: bytes.toString() })
+      const other = fresh()
+      assert.strictEqual((yield* register(body, expired, other)).outcome, "401 TOKEN_INVALID")
+      assert.deepEqual(yield* rowsOf(other), [])
     })
   )
 })
