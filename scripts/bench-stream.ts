@@ -52,13 +52,15 @@ const subscribeAll = async (count: number, onText: (index: number, text: string)
 const now = () => performance.timeOrigin + performance.now()
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
 
-const percentiles = (sorted: ReadonlyArray<number>) =>
-  [50, 90, 99, 99.9, 100]
+const percentiles = (values: ReadonlyArray<number>) => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return [50, 90, 99, 99.9, 100]
     .map(
       (p) =>
         `p${p} ${(sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))] ?? 0).toFixed(1)} ms`
     )
     .join(", ")
+}
 
 /** The times that events of this run carry, out of whatever part of the stream has arrived. */
 const STAMP = /"benchSentAt":([\d.]+)/g
@@ -78,13 +80,14 @@ const latency = async (subscribers: number, perSecond: number, seconds: number) 
     void report([{ type: "bench", payload: { benchSentAt } }]).then(() => answers.set(benchSentAt, now()))
   }
   await pause(2000)
-  const sorted = (values: ReadonlyArray<number>) => percentiles(values.toSorted((a, b) => a - b))
   console.log(`${arrivals.length} of ${events * subscribers} deliveries`)
-  console.log(`request to subscriber: ${sorted(arrivals.map(({ arrived, sent }) => arrived - sent))}`)
-  console.log(`request to answer:     ${sorted([...answers].map(([sent, answered]) => answered - sent))}`)
+  console.log(`request to subscriber: ${percentiles(arrivals.map(({ arrived, sent }) => arrived - sent))}`)
+  console.log(
+    `request to answer:     ${percentiles([...answers].map(([sent, answered]) => answered - sent))}`
+  )
   // Negative where the frame was there before the answer.
   console.log(
-    `answer to subscriber:  ${sorted(arrivals.map(({ arrived, sent }) => arrived - (answers.get(sent) ?? 0)))}`
+    `answer to subscriber:  ${percentiles(arrivals.map(({ arrived, sent }) => arrived - (answers.get(sent) ?? 0)))}`
   )
 }
 

@@ -50,6 +50,7 @@ const render = ({ help, name, samples, type }: Family): ReadonlyArray<string> =>
   // Label values that differ only in what was replaced are one series: a scrape with a series twice is refused whole.
   const series = new Map<string, number | bigint>()
   for (const { labels, suffix = "", value } of samples) {
+    if (decimal(value) === undefined) continue // in a sum it would take the others with it
     const key = `${name}${suffix}${labelsOf(labels)}`
     const known = series.get(key)
     series.set(key, known === undefined ? value : Number(known) + Number(value))

@@ -23,8 +23,6 @@ export class AuditBus extends Context.Service<
     readonly tail: Tail
     /** There may be something new; returns at once. */
     readonly wake: () => void
-    /** Whether `head` gets to `seq` within a second; looks at the ledger at once. */
-    readonly reach: (seq: number) => Effect.Effect<boolean>
     /** The position to read after, having waited for one that is ahead of this replica. */
     readonly settle: (
       start: Start
@@ -49,7 +47,7 @@ export class AuditBus extends Context.Service<
         head: Math.max(extent.head - lookBack, extent.oldest - 1, 0)
       }))
 
-      /** All that is there beyond `head`. */
+      /** All that is there beyond `head`; the age in s of the newest event, 0 without one. */
       const read = (tail: Tail) =>
         Effect.gen(function* () {
           let rows = yield* pages.next(tail.extent.head, PAGE)
@@ -60,7 +58,7 @@ export class AuditBus extends Context.Service<
             rows = rows.length < PAGE ? [] : yield* pages.next(tail.extent.head, PAGE)
           }
           lookedAt = Date.now()
-          metrics.lag(newest === undefined ? 0 : Math.max(0, lookedAt - newest.createdAt.getTime()) / 1000)
+          return newest === undefined ? 0 : Math.max(0, lookedAt - newest.createdAt.getTime()) / 1000
         })
 
       /** Where the ledger begins and ends; once a second, and before the first look. */
@@ -86,7 +84,11 @@ export class AuditBus extends Context.Service<
       ).pipe(
         Effect.andThen(read(tail)),
         Effect.matchCauseEffect({
-          onSuccess: () => Effect.sync(() => void (failing = false)),
+          onSuccess: (age) =>
+            Effect.sync(() => {
+              failing = false
+              metrics.lag(age)
+            }),
           onFailure: (cause) => {
             metrics.lag((Date.now() - lookedAt) / 1000)
             const first = !failing
@@ -110,6 +112,7 @@ export class AuditBus extends Context.Service<
         (unsubscribe) => Effect.sync(unsubscribe)
       )
 
+      /** Whether `head` gets to `seq` in time; looks at the ledger at once. */
       const reach = (seq: number) =>
         Effect.callback<boolean>((resume) => {
           if (tail.extent.head >= seq) return resume(Effect.succeed(true))
@@ -126,7 +129,7 @@ export class AuditBus extends Context.Service<
         )
       }
 
-      return { tail, wake, reach, settle }
+      return { tail, wake, settle }
     })
   )
 }

@@ -95,6 +95,7 @@ export class EventStream implements Follower {
 
   /** Tells why the position asked for cannot be had, and goes on from now. */
   refuse(reason: Refusal): void {
+    if (this.#state === "ended") return
     const { epoch, head } = this.#around.tail.extent
     this.#epoch = epoch
     this.#around.counts.reset(reason)

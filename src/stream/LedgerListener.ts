@@ -12,7 +12,7 @@ import { StreamMetrics } from "./StreamMetrics.ts"
 /** Nothing came back in time: the connection is dead, half-open, or shared by a pooler that cannot listen. */
 class Deaf extends Schema.TaggedError<Deaf>()("Deaf", { message: Schema.String }) {}
 
-export interface ListenerTimes {
+interface ListenerTimes {
   /** Pause between two heartbeats, ms. */
   readonly heartbeatMs: number
   /** Longest wait for a heartbeat to come back, ms. */
@@ -52,6 +52,7 @@ export const layer = (times: ListenerTimes = TIMES) =>
       const self = randomUUID()
       const committed = yield* Queue.sliding<void>(1)
       let heardAt = Date.now()
+      let listening: boolean | undefined
 
       // Notifications are shared by all schemas of a database.
       const channelOf = Effect.map(
@@ -91,15 +92,17 @@ export const layer = (times: ListenerTimes = TIMES) =>
               Effect.timeoutOrElse({
                 duration: times.answerMs,
                 orElse: () =>
-                  // Closed first: what still waits for an answer on it would otherwise wait for minutes.
+                  // Closed in any case: what still waits for an answer on it would otherwise wait for minutes.
                   Effect.andThen(
-                    Scope.close(connectionScope, Exit.void),
+                    Effect.forkDetach(Scope.close(connectionScope, Exit.void)),
                     new Deaf({ message: `no heartbeat within ${times.answerMs} ms` })
                   )
               })
             )
             heardAt = Date.now()
             metrics.listening(true)
+            if (listening === false) yield* Effect.logInfo("notifications from the database are back")
+            listening = true
             yield* Effect.sleep(times.heartbeatMs)
           }
         })
@@ -116,7 +119,11 @@ export const layer = (times: ListenerTimes = TIMES) =>
         Effect.scoped,
         Effect.catchCause((cause) => {
           metrics.listening(false)
-          return Effect.logWarning("no notifications from the database; polling once a second", cause)
+          const first = listening !== false
+          listening = false
+          return first
+            ? Effect.logWarning("no notifications from the database; polling once a second", cause)
+            : Effect.void
         }),
         Effect.andThen(Effect.sleep(RECONNECT_MS))
       )

@@ -190,13 +190,17 @@ layer(testApp({ METRICS_TOKEN: "scraper" }), { excludeTestServices: true })("met
 describe("the exposition", () => {
   it("writes numbers without exponent and leaves out what is none", () => {
     const values = [1e-7, 1e21, 0, -1.5, 12n, Number.NaN, Number.POSITIVE_INFINITY]
-    assert.deepStrictEqual(linesOf(values.map((value) => ({ value }))), [
-      "n 0.0000001",
-      "n 1000000000000000000000",
-      "n 0",
-      "n -1.5",
-      "n 12"
+    assert.deepStrictEqual(linesOf(values.map((value, i) => ({ labels: { i: String(i) }, value }))), [
+      'n{i="0"} 0.0000001',
+      'n{i="1"} 1000000000000000000000',
+      'n{i="2"} 0',
+      'n{i="3"} -1.5',
+      'n{i="4"} 12'
     ])
+  })
+
+  it("lets what is no number spoil no other sample of its series", () => {
+    assert.deepStrictEqual(linesOf([{ value: Number.NaN }, { value: 2 }, { value: 3 }]), ["n 5"])
   })
 
   it("lets no label break a line or end early", () => {

@@ -6,7 +6,7 @@ import { type Selection, selects } from "../../../src/stream/selection.ts"
 import { frame, frames, selecting } from "../../support/stream/ledger.ts"
 
 const receivers = (index: FilterIndex<string>, event: Frame) =>
-  [...index.distribute([event]).keys()].flatMap(({ members }) => [...members]).toSorted()
+  [...index.distribute([event]).keys()].flatMap(({ members }) => Array.from(members)).toSorted()
 
 const org = (orgId: string): Partial<Selection> => ({ visibility: { _tag: "orgs", orgIds: [orgId] } })
 
