@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Access, anyOf } from "../access/Access.ts"
+import { EventRecord } from "../events/api.ts"
 import { CursorExpired, CursorInvalid, FilterInvalid, SseCapacity } from "../wire/errors.ts"
 import * as Query from "../wire/query.ts"
 
@@ -58,7 +59,7 @@ export const pullQuery = Query.make(
 
 const Pulled = Schema.Struct({
   /** In the order of their positions. */
-  events: Schema.Array(Schema.Unknown.annotate({ description: "An `Event` as history has it." })),
+  events: Schema.Array(EventRecord),
   /** `after` of the next pull. */
   next: Schema.String,
   /** Lineage of positions. */
