@@ -4,6 +4,10 @@
 -- depend on order: of all offers for a value the smallest wins. An offer is {precedence, value}; the precedence is text
 -- whose bytes sort it, made of a class, the event's own time and its id (src/events/precedence.ts). Appends hold the
 -- head row, so nothing else writes these tables meanwhile.
+--
+-- The functions are planned once per session, perhaps while their tables are empty, and such a plan reads whole tables
+-- when they have grown. So they look rows up one by one, `cross join lateral (… offset 0)`, which leaves only the index,
+-- and change what they found by its `ctid`, which is safe because nobody else can.
 
 -- Every element once, in order; null counts as empty.
 create function union_of_orgs_v1(a uuid[], b uuid[]) returns uuid[]
@@ -212,7 +216,7 @@ create type artifact_contribution_v1 as (
   kind text,
   issuer_key text,
   jti uuid,
-  precedence text,
+  precedence text collate "C",
   token_checked boolean,
   synthetic boolean,
   reported_by text,
@@ -254,9 +258,13 @@ begin
       select g.session_id, a.value, g.precedence || ' ' || lpad(a.n::text, 6, '0') as precedence
       from given g cross join jsonb_array_elements_text(g.grants) with ordinality as a (value, n)
       union all
-      select s.session_id, a.value, a.precedence
-      from handshake_sessions s cross join unnest(s.grants, s.grants_from) as a (value, precedence)
-      where s.log_id = p_log and s.session_id in (select g.session_id from given g where g.grants is not null)
+      select g.session_id, a.value, a.precedence
+      from (select distinct g.session_id from given g where g.grants is not null) as g
+      cross join lateral (
+        select s.grants, s.grants_from from handshake_sessions s
+        where s.session_id = g.session_id and s.log_id = p_log offset 0
+      ) as s
+      cross join unnest(s.grants, s.grants_from) as a (value, precedence)
     ) as o
     group by o.session_id, o.value
   ),
@@ -325,8 +333,8 @@ $$;
 create function compared_v1(p_claim text, p_value text) returns text
 language sql immutable parallel safe as $$
   select case
-    when p_claim in ('issuer', 'subject', 'audience', 'delegator', 'delegatee')
-      then regexp_replace(p_value, '^aid:pubkey:ed25519:', 'aid:pubkey:')
+    when p_value like 'aid:pubkey:ed25519:%' and p_claim in ('issuer', 'subject', 'audience', 'delegator', 'delegatee')
+      then 'aid:pubkey:' || substr(p_value, 20)
     else p_value
   end
 $$;
@@ -345,37 +353,54 @@ begin
     from unnest(p_artifacts) with ordinality as a
     where projects_v1(p_outcomes, a.event)
   ),
+  -- What these reports are about; `n` stands for the key from here on.
   touched as materialized (
     select
-      g.kind, g.issuer_key, g.jti, bool_or(g.token_checked) as token_checked, bool_and(g.synthetic) as synthetic,
-      union_of_orgs_v1(g.org_ids) as org_ids, (array_agg(g.reported_by order by g.precedence collate "C"))[1] as reported_by,
-      (array_agg(g.seq order by g.precedence collate "C"))[1] as seq
+      g.kind, g.issuer_key, g.jti, row_number() over () as n, min(g.precedence) as precedence,
+      bool_or(g.token_checked) as token_checked, bool_and(g.synthetic) as synthetic,
+      union_of_orgs_v1(g.org_ids) as org_ids,
+      min(array[g.precedence, g.reported_by, g.seq::text]) as reported
     from given g
     group by g.kind, g.issuer_key, g.jti
   ),
   tct as materialized (
-    select t.*
-    from touched k
-    join issued_tcts t on t.issuer_key = k.issuer_key and t.jti = k.jti and t.log_id = p_log
+    select k.n, t.*
+    from touched k cross join lateral (
+      select t.* from issued_tcts t
+      where t.issuer_key = k.issuer_key and t.jti = k.jti and t.log_id = p_log offset 0
+    ) as t
     where k.kind = 'tct'
   ),
   delegation as materialized (
-    select d.* from touched k join delegations d on d.jti = k.jti and d.log_id = p_log where k.kind = 'delegation'
+    select k.n, d.*
+    from touched k cross join lateral (
+      select d.* from delegations d where d.jti = k.jti and d.log_id = p_log offset 0
+    ) as d
+    where k.kind = 'delegation'
+  ),
+  loser as materialized (
+    select k.n, x.*
+    from touched k cross join lateral (
+      select x.claim, x.value, x.value_hash, x.precedence, x.ctid as place from artifact_conflicts x
+      where x.jti = k.jti and x.kind = k.kind and x.issuer_key = k.issuer_key and x.log_id = p_log offset 0
+    ) as x
+  ),
+  -- The best report of each, now or before.
+  best as materialized (
+    select k.n, least(k.precedence, t.precedence, d.precedence) as precedence
+    from touched k left join tct t on t.n = k.n left join delegation d on d.n = k.n
   ),
   -- Every value that was ever offered for a claim of these: now, by the rows, and by those that lost.
-  offered (kind, issuer_key, jti, claim, compared, offer) as (
-    select
-      g.kind, g.issuer_key, g.jti, c.claim, compared_v1(c.claim, v.value),
-      array[g.precedence collate "C", v.value]
+  offered (n, claim, offer) as (
+    select k.n, c.claim, array[g.precedence, v.value]
     from given g
+    join touched k on k.jti = g.jti and k.issuer_key = g.issuer_key and k.kind = g.kind
     join unnest(p_claims) as c on c.artifact = g.ordinality
     cross join lateral (
       select case when c.claim in ('grants', 'scope') then c.value::jsonb::text else c.value end
     ) as v (value)
     union all
-    select
-      'tct', t.issuer_key, t.jti, c.claim, compared_v1(c.claim, c.value),
-      array[coalesce(t.filled ->> c.claim, t.precedence) collate "C", c.value]
+    select t.n, c.claim, array[coalesce(t.filled ->> c.claim, t.precedence) collate "C", c.value]
     from tct t cross join lateral (values
       ('issuer', t.issuer_aid), ('subject', t.subject_aid), ('audience', t.aud), ('grants', t.grants::text),
       ('bindingCnf', t.binding_cnf), ('issuedAt', iso_v1(t.iat)), ('expiresAt', iso_v1(t.expires_at)),
@@ -383,9 +408,7 @@ begin
     ) as c (claim, value)
     where c.value is not null
     union all
-    select
-      'delegation', '', d.jti, c.claim, compared_v1(c.claim, c.value),
-      array[coalesce(d.filled ->> c.claim, d.precedence) collate "C", c.value]
+    select d.n, c.claim, array[coalesce(d.filled ->> c.claim, d.precedence) collate "C", c.value]
     from delegation d cross join lateral (values
       ('parent', d.parent_jti::text), ('delegator', d.delegator_aid), ('delegatee', d.delegatee_aid),
       ('scope', d.scope::text), ('issuedAt', iso_v1(d.iat)), ('expiresAt', iso_v1(d.expires_at)),
@@ -393,45 +416,45 @@ begin
     ) as c (claim, value)
     where c.value is not null
     union all
-    select x.kind, x.issuer_key, x.jti, x.claim, compared_v1(x.claim, x.value), array[x.precedence, x.value]
-    from touched k
-    join artifact_conflicts x
-      on x.jti = k.jti and x.kind = k.kind and x.issuer_key = k.issuer_key and x.log_id = p_log
-  ),
-  ranked as (
-    select
-      o.kind, o.issuer_key, o.jti, o.claim, o.compared, min(o.offer) as offer,
-      min((min(o.offer))[1]) over (partition by o.kind, o.issuer_key, o.jti) as best,
-      row_number() over (partition by o.kind, o.issuer_key, o.jti, o.claim order by min(o.offer)) as rank
-    from offered o
-    group by o.kind, o.issuer_key, o.jti, o.claim, o.compared
+    select l.n, l.claim, array[l.precedence, l.value] from loser l
   ),
   judged as materialized (
     select
-      r.*,
+      r.n, r.claim, r.compared, r.offer, r.rank, b.precedence as best,
       -- Beside a verified token hearsay fills nothing but the session, which no token names.
-      r.rank = 1 and (r.claim = 'sessionId' or left(r.offer[1], 1) = left(r.best, 1)) as wins
-    from ranked r
+      r.rank = 1 and (r.claim = 'sessionId' or left(r.offer[1], 1) = left(b.precedence, 1)) as wins
+    from (
+      select
+        o.n, o.claim, compared_v1(o.claim, o.offer[2]) as compared, min(o.offer) as offer,
+        row_number() over (partition by o.n, o.claim order by min(o.offer)) as rank
+      from offered o
+      group by o.n, o.claim, compared_v1(o.claim, o.offer[2])
+    ) as r
+    join best b on b.n = r.n
   ),
   merged as materialized (
     select
-      j.kind, j.issuer_key, j.jti, j.best,
-      bool_or(j.rank > 1 and j.claim not in ('issuer', 'token')) as conflict,
+      j.n, j.best, bool_or(j.rank > 1 and j.claim not in ('issuer', 'token')) as conflict,
       jsonb_object_agg(j.claim, j.offer[1]) filter (where j.wins and j.offer[1] <> j.best) as filled,
       jsonb_object_agg(j.claim, j.offer[2]) filter (where j.wins) as claims
     from judged j
-    group by j.kind, j.issuer_key, j.jti, j.best
+    group by j.n, j.best
   ),
   found_again as (
-    delete from artifact_conflicts x using judged j
-    where (j.wins or j.rank > max_values) and x.jti = j.jti and x.kind = j.kind and x.issuer_key = j.issuer_key
-      and x.log_id = p_log and x.claim = j.claim and x.value_hash = sha256(convert_to(j.compared, 'UTF8'))
+    delete from artifact_conflicts x using (
+      select l.place
+      from loser l
+      join judged j
+        on j.n = l.n and j.claim = l.claim and sha256(convert_to(j.compared, 'UTF8')) = l.value_hash
+      where j.wins or j.rank > max_values
+    ) as l
+    where x.ctid = l.place
   ),
   lost as (
     insert into artifact_conflicts as x (kind, issuer_key, jti, log_id, claim, value_hash, value, precedence)
     select
-      j.kind, j.issuer_key, j.jti, p_log, j.claim, sha256(convert_to(j.compared, 'UTF8')), j.offer[2], j.offer[1]
-    from judged j
+      k.kind, k.issuer_key, k.jti, p_log, j.claim, sha256(convert_to(j.compared, 'UTF8')), j.offer[2], j.offer[1]
+    from judged j join touched k on k.n = j.n
     where not j.wins and j.rank <= max_values and j.claim not in ('issuer', 'token')
     on conflict (jti, kind, issuer_key, log_id, claim, value_hash) do update
       set value = excluded.value, precedence = excluded.precedence
@@ -443,12 +466,12 @@ begin
       token_sha256, precedence, reported_ts, reported_by, event_seq, filled, token_checked, conflict, org_ids,
       created_at)
     select
-      m.issuer_key, m.jti, p_log, m.claims ->> 'issuer', m.claims ->> 'subject', m.claims ->> 'audience',
+      k.issuer_key, k.jti, p_log, m.claims ->> 'issuer', m.claims ->> 'subject', m.claims ->> 'audience',
       (m.claims ->> 'grants')::jsonb, m.claims ->> 'bindingCnf', (m.claims ->> 'issuedAt')::timestamptz,
       (m.claims ->> 'expiresAt')::timestamptz, m.claims ->> 'sessionId', m.claims ->> 'token', m.best,
-      substr(m.best, 3, 24)::timestamptz, k.reported_by, k.seq, m.filled, k.token_checked, m.conflict, k.org_ids, p_now
-    from merged m join touched k using (kind, issuer_key, jti)
-    where m.kind = 'tct'
+      substr(m.best, 3, 24)::timestamptz, k.reported[2], k.reported[3]::bigint, m.filled, k.token_checked, m.conflict, k.org_ids, p_now
+    from merged m join touched k on k.n = m.n
+    where k.kind = 'tct'
     on conflict (issuer_key, jti, log_id) do update set
       issuer_aid = excluded.issuer_aid, subject_aid = excluded.subject_aid, aud = excluded.aud,
       grants = excluded.grants, binding_cnf = excluded.binding_cnf, iat = excluded.iat,
@@ -467,12 +490,12 @@ begin
       jti, log_id, parent_jti, delegator_aid, delegatee_aid, scope, iat, expires_at, token_sha256, synthetic,
       precedence, reported_ts, reported_by, event_seq, filled, token_checked, conflict, org_ids, created_at)
     select
-      m.jti, p_log, (m.claims ->> 'parent')::uuid, m.claims ->> 'delegator', m.claims ->> 'delegatee',
+      k.jti, p_log, (m.claims ->> 'parent')::uuid, m.claims ->> 'delegator', m.claims ->> 'delegatee',
       (m.claims ->> 'scope')::jsonb, (m.claims ->> 'issuedAt')::timestamptz,
       (m.claims ->> 'expiresAt')::timestamptz, m.claims ->> 'token', k.synthetic, m.best,
-      substr(m.best, 3, 24)::timestamptz, k.reported_by, k.seq, m.filled, k.token_checked, m.conflict, k.org_ids, p_now
-    from merged m join touched k using (kind, issuer_key, jti)
-    where m.kind = 'delegation'
+      substr(m.best, 3, 24)::timestamptz, k.reported[2], k.reported[3]::bigint, m.filled, k.token_checked, m.conflict, k.org_ids, p_now
+    from merged m join touched k on k.n = m.n
+    where k.kind = 'delegation'
     on conflict (jti, log_id) do update set
       parent_jti = excluded.parent_jti, delegator_aid = excluded.delegator_aid,
       delegatee_aid = excluded.delegatee_aid, scope = excluded.scope, iat = excluded.iat,
@@ -488,11 +511,11 @@ begin
       or not d.org_ids @> excluded.org_ids
   )
   select
-    array_agg(m.jti) filter (where d.jti is null),
-    array_agg(m.jti) filter (where d.parent_jti <> (m.claims ->> 'parent')::uuid)
+    array_agg(k.jti) filter (where d.jti is null),
+    array_agg(k.jti) filter (where d.parent_jti <> (m.claims ->> 'parent')::uuid)
   into added, moved
-  from merged m left join delegation d on d.jti = m.jti
-  where m.kind = 'delegation';
+  from merged m join touched k on k.n = m.n left join delegation d on d.n = m.n
+  where k.kind = 'delegation';
 end
 $$;
 -- statement
@@ -529,7 +552,7 @@ $$;
 -- `p_moved` got other parents. A child is never revoked later than its parent, so what is known spreads downwards until
 -- it meets something earlier. Touches only rows below the given ones; a cycle of parents ends where it began.
 create function cascade_revocations_v1(p_log smallint, p_revoked uuid[], p_added uuid[], p_moved uuid[]) returns void
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
   unsettled uuid[] := coalesce(p_added, '{}');
 begin
@@ -538,11 +561,21 @@ begin
     with recursive below (jti) as (
       select unnest(p_moved)
       union
-      select d.jti from below b join delegations d on d.parent_jti = b.jti and d.log_id = p_log
+      select d.jti
+      from below b cross join lateral (
+        select d.jti from delegations d where d.parent_jti = b.jti and d.log_id = p_log offset 0
+      ) as d
     ),
     cleared as (
-      update delegations d set ancestor_revoked_at = null from below b
-      where d.jti = b.jti and d.log_id = p_log and d.ancestor_revoked_at is not null
+      update delegations d set ancestor_revoked_at = null
+      from (
+        select r.place
+        from below b cross join lateral (
+          select d.ctid as place from delegations d
+          where d.jti = b.jti and d.log_id = p_log and d.ancestor_revoked_at is not null offset 0
+        ) as r
+      ) as r
+      where d.ctid = r.place
     )
     select unsettled || array_agg(b.jti) into unsettled from below b;
   end if;
@@ -556,23 +589,36 @@ begin
           (select min(f.revoked_at) from revocation_facts f where f.jti = d.parent_jti and f.log_id = p_log),
           (select p.ancestor_revoked_at from delegations p where p.jti = d.parent_jti and p.log_id = p_log)) as at
       from unnest(unsettled) as u (jti)
-      join delegations d on d.jti = u.jti and d.log_id = p_log
+      cross join lateral (
+        select d.jti, d.parent_jti from delegations d where d.jti = u.jti and d.log_id = p_log offset 0
+      ) as d
       union all
-      select
-        d.jti, (select min(f.revoked_at) from revocation_facts f where f.jti = d.parent_jti and f.log_id = p_log)
+      select d.jti, (select min(f.revoked_at) from revocation_facts f where f.jti = r.jti and f.log_id = p_log)
       from unnest(p_revoked) as r (jti)
-      join delegations d on d.parent_jti = r.jti and d.log_id = p_log
+      cross join lateral (
+        select d.jti from delegations d where d.parent_jti = r.jti and d.log_id = p_log offset 0
+      ) as d
     ) as c
     where c.at is not null
     union
     select d.jti, f.at
-    from falling f
-    join delegations d on d.parent_jti = f.jti and d.log_id = p_log
-    where d.ancestor_revoked_at is null or f.at < d.ancestor_revoked_at
+    from falling f cross join lateral (
+      select d.jti from delegations d
+      where d.parent_jti = f.jti and d.log_id = p_log
+        and (d.ancestor_revoked_at is null or f.at < d.ancestor_revoked_at) offset 0
+    ) as d
   )
   update delegations d set ancestor_revoked_at = e.at
-  from (select f.jti, min(f.at) as at from falling f group by f.jti) as e
-  where d.jti = e.jti and d.log_id = p_log and (d.ancestor_revoked_at is null or e.at < d.ancestor_revoked_at);
+  from (
+    select r.place, e.at
+    from (select f.jti, min(f.at) as at from falling f group by f.jti) as e
+    cross join lateral (
+      select d.ctid as place from delegations d
+      where d.jti = e.jti and d.log_id = p_log
+        and (d.ancestor_revoked_at is null or e.at < d.ancestor_revoked_at) offset 0
+    ) as r
+  ) as e
+  where d.ctid = e.place;
 end
 $$;
 -- statement
@@ -582,7 +628,7 @@ create function append_v2(
   p_log smallint, p_directory_version bigint, p_events ledger_event_v1[], p_sessions session_contribution_v1[],
   p_artifacts artifact_contribution_v1[], p_claims artifact_claim_v1[], p_revocations revocation_contribution_v1[])
 returns table (status text, epoch text, head bigint, seqs bigint[], outcomes text)
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   appended record;

@@ -3,8 +3,13 @@ import { SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
 import { Api } from "./api.ts"
 import { AppConfig } from "./config.ts"
+import { Dashboard } from "./dashboard/Dashboard.ts"
+import { DashboardHttp } from "./dashboard/http.ts"
 import { Db } from "./db/Db.ts"
 import { DbStatus } from "./db/DbStatus.ts"
+import { Delegations } from "./delegations/Delegations.ts"
+import { DelegationTrees } from "./delegations/DelegationTrees.ts"
+import { DelegationsHttp } from "./delegations/http.ts"
 import { databaseFromConfig } from "./embedded/databaseFromConfig.ts"
 import { AuditEvents } from "./events/AuditEvents.ts"
 import { EventOwners } from "./events/EventOwners.ts"
@@ -48,6 +53,9 @@ import { ExpirySweep } from "./registry/ExpirySweep.ts"
 import { RegistryHttp } from "./registry/http.ts"
 import { LastSeen } from "./registry/LastSeen.ts"
 import { Registration } from "./registry/Registration.ts"
+import { SessionsHttp } from "./sessions/http.ts"
+import { SessionExport } from "./sessions/SessionExport.ts"
+import { Sessions } from "./sessions/Sessions.ts"
 import { AuditBus } from "./stream/AuditBus.ts"
 import { EventStreams } from "./stream/EventStreams.ts"
 import { StreamHttp } from "./stream/http.ts"
@@ -56,6 +64,8 @@ import { LedgerPages } from "./stream/LedgerPages.ts"
 import { LedgerReader } from "./stream/LedgerReader.ts"
 import { Pull } from "./stream/Pull.ts"
 import { StreamMetrics } from "./stream/StreamMetrics.ts"
+import { TctsHttp } from "./tcts/http.ts"
+import { Tcts } from "./tcts/Tcts.ts"
 
 /** The whole service. Groups are listed from what is needed first to what needs the rest. */
 
@@ -96,6 +106,16 @@ const Stores = Layer.mergeAll(
   Layer.mergeAll(DataKeys.layer, Identity.layer).pipe(Layer.provideMerge(Secrets.layer))
 )
 
+/** What reported events say, and what can be read across all of it. */
+const Observations = Layer.mergeAll(
+  Dashboard.layer,
+  Delegations.layer,
+  DelegationTrees.layer,
+  SessionExport.layer,
+  Sessions.layer,
+  Tcts.layer
+)
+
 const Acts = Layer.mergeAll(
   AgentExport.layer,
   Deregistration.layer,
@@ -121,7 +141,18 @@ const Jobs = Layer.mergeAll(
 )
 
 const Routes = HttpApiBuilder.layer(Api).pipe(
-  Layer.provide([RegistryHttp, EventsHttp, StreamHttp, IdentityHttp, OpsHttp, DocumentsHttp]),
+  Layer.provide([
+    RegistryHttp,
+    EventsHttp,
+    StreamHttp,
+    SessionsHttp,
+    TctsHttp,
+    DelegationsHttp,
+    DashboardHttp,
+    IdentityHttp,
+    OpsHttp,
+    DocumentsHttp
+  ]),
   Layer.provide(WireErrors.layer)
 )
 
@@ -133,7 +164,7 @@ const Running = Startup.layerAnnounce.pipe(
 export const App = Drain.layerHold.pipe(
   Layer.provide(Running),
   Layer.provide(Streams),
-  Layer.provide(Acts),
+  Layer.provide([Acts, Observations]),
   Layer.provide(Stores),
   Layer.provide(Data),
   Layer.provide([Server, Drain.layerSignals]),

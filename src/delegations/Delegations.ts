@@ -20,6 +20,11 @@ const columns = (sql: Sql) => sql`
     as revoked_reason,
   t.synthetic, t.signature_verified, t.conflict`
 
+/** Columns that a walk down a tree takes along. */
+const walked = (sql: Sql) => sql`
+  t.jti, t.parent_jti, t.delegator_aid, t.delegatee_aid, t.scope, t.issued_at, t.expires_at, t.ancestor_revoked_at,
+  t.synthetic, t.signature_verified, t.conflict`
+
 const visible = (sql: Sql, visibility: Visibility) =>
   visibility._tag === "all" ? sql`t.log_id = ${LOG_ID}` : sql`t.log_id = ${LOG_ID} and t.org_ids && ${visibility.orgIds}::uuid[]`
 
@@ -76,22 +81,22 @@ export class Delegations extends Context.Service<
       }, Effect.orDie)
 
       // Everyone has one parent, so without the root nothing below it is met twice, and a cycle can only lead through
-      // the root. The limit stops the walk itself, which goes level by level.
+      // the root. The limit stops the walk itself, which goes level by level. Planned for each call: a plan made while the
+      // table was small scans all of it at each step.
       const tree = Effect.fn("Delegations.tree")(function* (rootJti: string, visibility: Visibility) {
         const found = yield* sql<TreeDelegation>`
-          with recursive below (jti, depth) as (
-            select t.jti, case when t.jti = ${rootJti}::uuid then 0 else 1 end
+          with recursive below as (
+            select ${walked(sql)}, case when t.jti = ${rootJti}::uuid then 0 else 1 end as depth
             from delegations t
             where (t.jti = ${rootJti}::uuid or t.parent_jti = ${rootJti}::uuid) and ${visible(sql, visibility)}
             union all
-            select t.jti, b.depth + 1
+            select ${walked(sql)}, b.depth + 1
             from below b join delegations t on t.parent_jti = b.jti
             where b.depth > 0 and t.jti <> ${rootJti}::uuid and ${visible(sql, visibility)}
-          ),
-          found as (select jti, depth from below limit ${MAX_TREE + 1}::int)
-          select ${columns(sql)}, b.depth
-          from found b join delegations t on t.jti = b.jti and t.log_id = ${LOG_ID} ${joinFacts(sql)}
-          order by t.issued_at, t.jti`
+          )
+          select ${columns(sql)}, t.depth
+          from (select * from below limit ${MAX_TREE + 1}::int) as t ${joinFacts(sql)}
+          order by t.issued_at, t.jti`.unprepared
         return found.length > MAX_TREE
           ? { delegations: found.slice(0, MAX_TREE), truncated: true }
           : { delegations: found, truncated: false }

@@ -9,6 +9,7 @@ import * as Reply from "../http/Reply.ts"
 import { cursors, Instant, pageOf } from "../wire/page.ts"
 import { delegationQuery } from "./api.ts"
 import { Delegations } from "./Delegations.ts"
+import { DelegationTrees } from "./DelegationTrees.ts"
 import { delegationRecord } from "./record.ts"
 
 const delegationCursors = cursors(
@@ -20,6 +21,7 @@ export const DelegationsHttp = HttpApiBuilder.group(
   "delegations",
   Effect.fn(function* (handlers) {
     const delegations = yield* Delegations
+    const trees = yield* DelegationTrees
 
     return handlers.handleRaw(
       "list",
@@ -27,13 +29,10 @@ export const DelegationsHttp = HttpApiBuilder.group(
         const { principal, route } = yield* CurrentRequest
         const { cursor, limit, offset, rootJti, ...filters } = yield* Query.read(delegationQuery)
         if (rootJti !== undefined) {
-          const tree = yield* delegations.tree(rootJti, principal.visibility)
-          return HttpServerResponse.jsonUnsafe({
-            delegations: tree.delegations.map(delegationRecord),
-            count: tree.delegations.length,
-            nextCursor: null,
-            ...(tree.truncated ? { truncated: true } : {})
-          })
+          const { count, json, truncated } = yield* trees.tree(rootJti, principal.visibility)
+          return Reply.text(
+            `{"delegations":${json},"count":${count},"nextCursor":null${truncated ? ',"truncated":true' : ""}}`
+          )
         }
         const list = {
           route: route.template,

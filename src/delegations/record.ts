@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import type { Delegation, TreeDelegation } from "./model.ts"
+import type { Delegation } from "./model.ts"
 
 const Instant = Schema.String.annotate({ format: "date-time" })
 
@@ -31,8 +31,8 @@ export const DelegationRecord = Schema.Struct({
   depth: Schema.optionalKey(Schema.Int)
 }).annotate({ identifier: "Delegation" })
 
-/** A delegation as answers carry it. */
-export const delegationRecord = (delegation: Delegation | TreeDelegation): typeof DelegationRecord.Type => ({
+/** A delegation as lists carry it; `DelegationTrees` makes the same in SQL. */
+export const delegationRecord = (delegation: Delegation): typeof DelegationRecord.Type => ({
   jti: delegation.jti,
   parentJti: delegation.parentJti,
   delegator: delegation.delegator,
@@ -45,6 +45,5 @@ export const delegationRecord = (delegation: Delegation | TreeDelegation): typeo
   revokedReason: delegation.revokedReason,
   synthetic: delegation.synthetic,
   signatureVerified: delegation.signatureVerified,
-  conflict: delegation.conflict,
-  ...("depth" in delegation ? { depth: delegation.depth } : {})
+  conflict: delegation.conflict
 })

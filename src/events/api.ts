@@ -19,7 +19,7 @@ const Instant = Schema.String.annotate({ format: "date-time" })
 const Text = Schema.NullOr(Schema.String)
 
 /** An event as answers carry it; absent members are null. */
-const EventRecord = Schema.Struct({
+export const EventRecord = Schema.Struct({
   /** UUID; the one sent, or derived from what was sent. */
   id: Schema.String,
   type: Schema.String,

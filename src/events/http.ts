@@ -171,9 +171,7 @@ export const EventsHttp = HttpApiBuilder.group(
               return { facts: { ...known, ...stored(recorded) }, committed: true }
             })
           )
-        }),
-        // A client that hangs up does not undo what it reported.
-        { uninterruptible: true }
+        })
       )
       .handleRaw(
         "history",

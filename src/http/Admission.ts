@@ -13,7 +13,7 @@ import type { Exchange } from "./Exchange.ts"
 import { isDecodable } from "./Target.ts"
 
 // rendered, never thrown: one value each serves all requests
-const hostless = new BadRequest({ error: "Host header is missing" })
+const hostless = new BadRequest({ error: "exactly one Host header is needed" })
 const undecodable = new BadRequest({ error: "path has an invalid escape or character" })
 const notFound = new NotFound({})
 const methodNotAllowed = new MethodNotAllowed({})
@@ -25,6 +25,16 @@ const hasCompressedBody = (headers: IncomingMessage["headers"]): boolean => {
   return coding !== undefined && coding.trim().toLowerCase() !== "identity"
 }
 
+/** How many `Host` lines came; Node's parsed headers keep only the first. */
+const hostsOf = ({ rawHeaders }: IncomingMessage): number => {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1
+  }
+  return hosts
+}
+
 /**
  * Why a request does not get to its handler; undefined lets it, with `principal` and `route` set. The order is part of
  * the contract: credential, then path and method, then size, so that nobody learns without a key what exists.
@@ -32,7 +42,8 @@ const hasCompressedBody = (headers: IncomingMessage["headers"]): boolean => {
 export const refusalOf = (exchange: Exchange, apiKeys: ApiKeys): WireError | undefined => {
   const { isApi, path, request, resource, source } = exchange
   // RFC 9112 §3.2; 1.0 knows no such header
-  if (source.headers.host === undefined && source.httpVersionMinor === 1) return hostless
+  const hosts = hostsOf(source)
+  if (hosts > 1 || (hosts === 0 && source.httpVersionMinor === 1)) return hostless
 
   const route = resource?.byMethod.get(request.method)
   const { authorization } = source.headers

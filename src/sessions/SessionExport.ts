@@ -14,6 +14,8 @@ import { sessionRecord } from "./record.ts"
 /** TCTs in one document. */
 const MAX_TCTS = 10_000
 
+const renderTct = (tct: ExportedTct) => JSON.stringify(tctExport(tct))
+
 /** Which part of a session's events. */
 export interface EventRange {
   /** First and last `ts`, both inclusive. */
@@ -34,11 +36,7 @@ export class SessionExport extends Context.Service<
       visibility: Visibility
     ) => Effect.Effect<Taken<StoredEvent>>
     /** One JSON document: the session, its TCTs and its first events. */
-    readonly document: (
-      session: Session,
-      eventLimit: number,
-      visibility: Visibility
-    ) => Effect.Effect<string>
+    readonly document: (session: Session, eventLimit: number, visibility: Visibility) => Effect.Effect<string>
     /** The same as lines of `{kind, record}`; rows are read as the reader keeps up. */
     readonly lines: (session: Session, eventLimit: number, visibility: Visibility) => Stream.Stream<string>
   }
@@ -65,8 +63,6 @@ export class SessionExport extends Context.Service<
           Effect.orDie(exportStatement(sql, { sessionId }, { limit, after }, visibility)),
         positionOf: ({ issuedAt, issuerKey, jti }) => ({ issuedAt, jti, issuerKey })
       })
-
-      const renderTct = (tct: ExportedTct) => JSON.stringify(tctExport(tct))
 
       const events = Effect.fn("SessionExport.events")(
         (sessionId: string, range: EventRange, limit: number, visibility: Visibility) =>

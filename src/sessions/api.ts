@@ -77,7 +77,11 @@ export const SessionsApi = HttpApiGroup.make("sessions")
       .annotate(Access, anyOf("events:read"))
       .annotate(Query.QueryParameters, sessionQuery.parameters)
       .annotateMerge(about("Sessions, newest first")),
-    HttpApiEndpoint.get("get", "/api/sessions/:sessionId", { params, success: SessionDetail, error: NotFound })
+    HttpApiEndpoint.get("get", "/api/sessions/:sessionId", {
+      params,
+      success: SessionDetail,
+      error: NotFound
+    })
       .annotate(Access, anyOf("events:read"))
       .annotateMerge(about("One session with its events, oldest first")),
     HttpApiEndpoint.get("export", "/api/sessions/:sessionId/export", {

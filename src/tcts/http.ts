@@ -69,7 +69,8 @@ export const TctsHttp = HttpApiBuilder.group(
         Effect.fnUntraced(function* ({ params }) {
           const { principal } = yield* CurrentRequest
           const jti = parseUuid(params.jti)
-          const found = jti === undefined ? [] : yield* tcts.list({ ...everything, jti }, principal.visibility)
+          const found =
+            jti === undefined ? [] : yield* tcts.list({ ...everything, jti }, principal.visibility)
           if (found.length === 0) return yield* new NotFound({ error: "no such TCT" })
           return HttpServerResponse.jsonUnsafe({ tcts: found.slice(0, MAX_TCTS).map(tctRecord) })
         })

@@ -20,9 +20,7 @@ export interface Listing<Row, Position> {
 }
 
 /** The pages of a list; each is read when the one before it has been taken. */
-export const pagesOf = <Row, Position>(
-  listing: Listing<Row, Position>
-): Stream.Stream<ReadonlyArray<Row>> =>
+export const pagesOf = <Row, Position>(listing: Listing<Row, Position>): Stream.Stream<ReadonlyArray<Row>> =>
   Stream.paginate(
     { left: listing.limit ?? Number.POSITIVE_INFINITY, after: listing.after },
     Effect.fnUntraced(function* ({ after, left }) {

@@ -201,12 +201,14 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("every r
           "/api/events/%zz",
           "/api/events/%c0%80",
           "/api/events/a%00b",
-          "/api/nothing/%zz"
+          "/api/nothing/%zz",
+          // no public path has such a shape
+          agentPath("x").replace("x", "%zz")
         ]) {
           assert.strictEqual(yield* outcome(path), "401 INVALID_API_KEY", path)
           assert.strictEqual(yield* outcome(path, { key: true }), "400 BAD_REQUEST", path)
         }
-        for (const path of [agentPath("x").replace("x", "%zz"), "/errors/%zz", "/%zz"]) {
+        for (const path of ["/errors/%zz", "/%zz"]) {
           assert.strictEqual(yield* outcome(path), "400 BAD_REQUEST", path)
         }
       })

@@ -483,6 +483,32 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("registr
     })
   )
 
+  it.effect("registers one spelling of a key when both come at the same time", () =>
+    Effect.gen(function* () {
+      const agent = newAgent("untagged")
+      const raw = agent.aid.slice("aid:pubkey:".length)
+      const tagged = { ...agent, aid: `aid:pubkey:ed25519:${raw}` as typeof agent.aid } // the same key
+      const minted = [mintManifest(agent), mintManifest(tagged)]
+      const tokens = yield* Effect.forEach(minted, tokenFor)
+      const answers = yield* Effect.forEach(
+        minted,
+        ({ text }, index) => register(text, tokens[index] ?? ""),
+        { concurrency: 2 }
+      )
+      assert.deepEqual(answers.map(outcomeOf).toSorted(), ["201 ok", "409 AID_FORM_CONFLICT"])
+    })
+  )
+
+  it.effect("takes a namespace header of any script, as UTF-8", () =>
+    Effect.gen(function* () {
+      const namespace = "équipe-日本"
+      const minted = mintManifest(newAgent())
+      const header = Buffer.from(namespace).toString("latin1")
+      const answer = yield* register(minted.text, yield* tokenFor(minted), { "x-aitp-namespace": header })
+      assert.deepInclude(answer.json<object>(), { namespace })
+    })
+  )
+
   it.effect(
     "never re-activates an agent with the manifest it was deregistered with, and does with a new one",
     () =>

@@ -338,6 +338,19 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("reporti
       })
   )
 
+  it.effect("stores a number as null that only its many digits make too large", () =>
+    Effect.gen(function* () {
+      const runId = unique("run")
+      const long = `1${"0".repeat(280)}`
+      const { inserted, sanitized } = yield* ingest(
+        `[{"runId":"${runId}","payload":{"n":[${long}e99,${long}]}}]`
+      )
+      assert.deepEqual([inserted, sanitized], [1, 1])
+      const [event] = yield* eventsOfRun(runId)
+      assert.deepEqual(event?.payload, { n: [null, 1e280] })
+    })
+  )
+
   it.effect("takes 500 items and refuses 501, whole", () =>
     Effect.gen(function* () {
       const runId = unique("run")

@@ -348,6 +348,22 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("an agen
     })
   )
 
+  it.effect("is announced once however many deregister it at the same time", () =>
+    Effect.gen(function* () {
+      const { aid } = yield* joined()
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 16 }),
+        () => send(agentPath(aid), { method: "DELETE", key: true }),
+        { concurrency: 16 }
+      )
+      for (const answer of answers) assert.deepEqual(answer.json(), { aid, status: "deregistered" })
+      const { count } = yield* read<EventPage>(
+        `/api/events/history?aid=${encodeURIComponent(aid)}&type=agent.deregistered`
+      )
+      assert.strictEqual(count, 1)
+    })
+  )
+
   it.effect("is exported whole as JSON, with a digest", () =>
     Effect.gen(function* () {
       const { aid, minted } = yield* joined({}, "team")

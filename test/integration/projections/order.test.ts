@@ -1,8 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fc from "fast-check"
-import { Db } from "../../../src/db/Db.ts"
-import { ProjectedLedger, readItems, report } from "../../support/projections/ledger.ts"
+import { emptied, ProjectedLedger, readItems, report } from "../../support/projections/ledger.ts"
 import { expectedState, type StoredReport } from "../../support/projections/model.ts"
 import { arrivalOf, everything, type Mix, type ReportedItem, reportedItems, trees } from "../../support/projections/reports.ts"
 import { comparable, storedState } from "../../support/projections/stored.ts"
@@ -11,22 +10,6 @@ import { comparable, storedState } from "../../support/projections/stored.ts"
 const seed = Number(process.env["PROPERTY_SEED"] ?? Date.now() % 2 ** 31)
 const RUNS = Number(process.env["PROPERTY_RUNS"] ?? 40)
 const ORDERS = 3
-
-const emptied = Effect.gen(function* () {
-  const { sql } = yield* Db
-  for (const table of [
-    "event_ids",
-    "audit_events",
-    "handshake_sessions",
-    "issued_tcts",
-    "delegations",
-    "artifact_conflicts",
-    "revocation_facts"
-  ]) {
-    yield* sql`delete from ${sql(table)}`
-  }
-  yield* sql`update log_head set seq = 0`
-})
 
 const storedReports = (items: ReadonlyArray<ReportedItem>): ReadonlyArray<StoredReport> =>
   readItems(items).events.flatMap(({ contributions, id, ts }) =>

@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import { DEFAULT_ORG, type OrgId } from "../../../src/access/Visibility.ts"
 import { sha256 } from "../../../src/aitp/sha256.ts"
 import { Delegations } from "../../../src/delegations/Delegations.ts"
+import { Db } from "../../../src/db/Db.ts"
 import { AuditEvents } from "../../../src/events/AuditEvents.ts"
 import type { NewEvent, Recorded } from "../../../src/events/model.ts"
 import { type ArtifactPolicy, type Batch, normaliseBatch } from "../../../src/events/normalise.ts"
@@ -54,4 +55,22 @@ export const report = Effect.fnUntraced(function* (items: ReadonlyArray<unknown>
   const answer = yield* events.append(sealed, 1)
   if (!("outcomes" in answer)) return yield* Effect.die(new Error("nothing here changes owners"))
   return { batch, recorded: answer satisfies Recorded }
+})
+
+/** An empty ledger without projections. */
+export const emptied = Effect.gen(function* () {
+  const { sql } = yield* Db
+  for (const table of [
+    "event_ids",
+    "audit_events",
+    "event_orgs",
+    "handshake_sessions",
+    "issued_tcts",
+    "delegations",
+    "artifact_conflicts",
+    "revocation_facts"
+  ]) {
+    yield* sql`delete from ${sql(table)}`
+  }
+  yield* sql`update log_head set seq = 0`
 })

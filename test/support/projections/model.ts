@@ -268,7 +268,7 @@ export const expectedState = (events: ReadonlyArray<StoredReport>): ProjectedSta
     for (let at = parentOf.get(jti); at !== undefined && !met.has(at); at = parentOf.get(at)) {
       met.add(at)
       const revokedAt = factOf.get(at)?.revokedAt
-      if (revokedAt !== undefined && (earliest === null || revokedAt > earliest)) earliest = revokedAt
+      if (revokedAt !== undefined && (earliest === null || revokedAt < earliest)) earliest = revokedAt
     }
     return earliest
   }

@@ -34,8 +34,9 @@ const agentOf = (url: string): Agent => {
   return agent
 }
 
-const wireBody = (body: unknown): string | Buffer =>
-  typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body)
+/** Bytes, never text: Node sends text together with the headers, in the encoding of the text. */
+const wireBody = (body: unknown): Buffer =>
+  Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body))
 
 /** One request; the path goes out exactly as given. */
 export const sendTo = (
@@ -52,7 +53,8 @@ export const sendTo = (
       port,
       path,
       method,
-      agent: agentOf(url),
+      // a server that refuses a body unread may close the connection, under the feet of the next request
+      agent: chunked === true || (body !== undefined && body.length > 100_000) ? false : agentOf(url),
       headers: {
         ...(body === undefined || chunked === true ? {} : { "content-length": Buffer.byteLength(body) }),
         ...(key === true ? { authorization: `Bearer ${apiKey}` } : {}),
