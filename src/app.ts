@@ -27,6 +27,7 @@ import * as Listener from "./http/Listener.ts"
 import { Shortcuts } from "./http/Shortcuts.ts"
 import { WireErrors } from "./http/WireErrors.ts"
 import { Idempotency } from "./idempotency/Idempotency.ts"
+import { TokenVerifier } from "./events/TokenVerifier.ts"
 import { IdempotencyKeys } from "./idempotency/IdempotencyKeys.ts"
 import { DataKeys } from "./identity/DataKeys.ts"
 import { IdentityHttp } from "./identity/http.ts"
@@ -123,7 +124,8 @@ const Acts = Layer.mergeAll(
   ExpirySweep.layer,
   Idempotency.layer,
   OwnManifest.layer,
-  Registration.layer
+  Registration.layer,
+  TokenVerifier.layer
 ).pipe(Layer.provideMerge(Ingest.layer.pipe(Layer.provide(GroupCommit.layer))))
 
 const Streams = Layer.mergeAll(EventStreams.layer, Pull.layer, LedgerListener.layer()).pipe(

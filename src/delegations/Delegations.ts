@@ -26,7 +26,9 @@ const walked = (sql: Sql) => sql`
   t.synthetic, t.signature_verified, t.conflict`
 
 const visible = (sql: Sql, visibility: Visibility) =>
-  visibility._tag === "all" ? sql`t.log_id = ${LOG_ID}` : sql`t.log_id = ${LOG_ID} and t.org_ids && ${visibility.orgIds}::uuid[]`
+  visibility._tag === "all"
+    ? sql`t.log_id = ${LOG_ID}`
+    : sql`t.log_id = ${LOG_ID} and t.org_ids && ${visibility.orgIds}::uuid[]`
 
 const conditionsOf = (
   sql: Sql,
@@ -55,7 +57,10 @@ export class Delegations extends Context.Service<
   Delegations,
   {
     /** A page, newest `issuedAt` first, then by id; holds one delegation more than `limit` when there are more. */
-    readonly list: (query: DelegationQuery, visibility: Visibility) => Effect.Effect<ReadonlyArray<Delegation>>
+    readonly list: (
+      query: DelegationQuery,
+      visibility: Visibility
+    ) => Effect.Effect<ReadonlyArray<Delegation>>
     /**
      * The delegation with this id, if there is one, and everything below it. A caller who may not see a delegation
      * does not see what lies below it either.

@@ -101,7 +101,11 @@ const readClaims = (payload: Members, { claims, token }: Artifact, tokens: Token
   }
 }
 
-const contribution = (payload: Members, artifact: Artifact, tokens: Tokens): DelegationContribution | undefined => {
+const contribution = (
+  payload: Members,
+  artifact: Artifact,
+  tokens: Tokens
+): DelegationContribution | undefined => {
   const { synthetic, ...shown } = readClaims(payload, artifact, tokens)
   const { delegatee, delegator, jti, parentJti } = shown
   if (jti === null || parentJti === null || delegator === null || delegatee === null) return undefined

@@ -26,7 +26,10 @@ type Verify = (texts: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<bool
 const makeWorker = Effect.gen(function* () {
   let thread: Worker | undefined
   let jobs = 0
-  const pending = new Map<number, { readonly job: VerificationJob; readonly done: Deferred.Deferred<ReadonlyArray<boolean>> }>()
+  const pending = new Map<
+    number,
+    { readonly job: VerificationJob; readonly done: Deferred.Deferred<ReadonlyArray<boolean>> }
+  >()
 
   const settle = ({ id, verified }: VerificationAnswer) => {
     const waiting = pending.get(id)
@@ -68,6 +71,8 @@ const makeWorker = Effect.gen(function* () {
   return verify
 })
 
+const here: Verify = (texts) => Effect.sync(() => texts.map(isVerified))
+
 /** Checks the signatures of compact tokens in reported items, before the append: later the tokens are gone. */
 export class TokenVerifier extends Context.Service<
   TokenVerifier,
@@ -80,7 +85,6 @@ export class TokenVerifier extends Context.Service<
     TokenVerifier,
     Effect.gen(function* () {
       const elsewhere = yield* makeWorker
-      const here: Verify = (texts) => Effect.sync(() => texts.map(isVerified))
 
       const inspect = Effect.fnUntraced(function* (items: ReadonlyArray<unknown>) {
         const tokens = findTokens(items)

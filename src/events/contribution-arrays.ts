@@ -30,9 +30,7 @@ const partyPrecedence = ({ event }: SealedEvent, party: Party | null) =>
 const terminalRank = { complete: 0, failed: 1 } as const
 
 const decision = ({ event: { id, ts } }: SealedEvent, { kind }: SessionContribution) =>
-  kind === "started"
-    ? null
-    : { status: kind, at: iso(ts), precedence: latest(terminalRank[kind], ts, id) }
+  kind === "started" ? null : { status: kind, at: iso(ts), precedence: latest(terminalRank[kind], ts, id) }
 
 type SessionRow = From & { readonly says: SessionContribution }
 
@@ -142,7 +140,9 @@ const artifactArray = (sql: Sql, rows: ReadonlyArray<ArtifactRow>) => {
 
 const claimArray = (sql: Sql, artifacts: ReadonlyArray<ArtifactRow>) => {
   const rows = artifacts.flatMap(({ claims }, index) =>
-    Object.entries(claims).flatMap(([claim, value]) => (value === null ? [] : [{ claim, value, of: index + 1 }]))
+    Object.entries(claims).flatMap(([claim, value]) =>
+      value === null ? [] : [{ claim, value, of: index + 1 }]
+    )
   )
   return sql`(
     select array_agg(row(artifact::int, claim, value)::artifact_claim_v1)

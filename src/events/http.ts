@@ -24,6 +24,7 @@ import { type Batch, normaliseBatch } from "./normalise.ts"
 import { renderEvent } from "./render.ts"
 import { readReport } from "./report.ts"
 import { mayNeedCleaning } from "./sanitise.ts"
+import { TokenVerifier } from "./TokenVerifier.ts"
 
 /** Items whose refusal is explained. */
 const MAX_ERRORS = 20
@@ -126,6 +127,7 @@ export const EventsHttp = HttpApiBuilder.group(
     const idempotency = yield* Idempotency
     const ingest = yield* Ingest
     const events = yield* AuditEvents
+    const verifier = yield* TokenVerifier
     const random = yield* SecureRandom.SecureRandom
     const newId = yield* Effect.map(
       Effect.context<never>(),
@@ -153,7 +155,9 @@ export const EventsHttp = HttpApiBuilder.group(
             reporting,
             { body: received, credentialHash: () => principal.credentialHash },
             Effect.fnUntraced(function* (reservation) {
+              const tokens = yield* verifier.inspect(items)
               const batch = normaliseBatch(items, {
+                tokens,
                 reporter: fingerprint(principal),
                 receivedAt,
                 mayBeUnclean: mayNeedCleaning(body.text),

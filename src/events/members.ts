@@ -35,4 +35,8 @@ export const codePointsExceed = (limit: number, text: string): boolean =>
 
 /** The first so many code points of a text; a character is never cut in two. */
 export const firstCodePoints = (limit: number, text: string): string =>
-  text.length <= limit ? text : [...text.slice(0, 2 * limit)].slice(0, limit).join("")
+  text.length <= limit
+    ? text
+    : Array.from(text.slice(0, 2 * limit))
+        .slice(0, limit)
+        .join("")

@@ -61,8 +61,10 @@ export const compress = (
   const algorithm = negotiate(accept)
   if (algorithm === undefined) return Effect.succeed(HttpServerResponse.setHeader(response, "vary", vary))
   const etag = response.headers["etag"]
+  // A content digest is one of the bytes as sent (RFC 9530 §2): that of the uncompressed ones would be wrong.
+  const undigested = HttpServerResponse.removeHeader(response, "content-digest")
   return Effect.map(
-    platform.compression.compressResponse(response, algorithm, { level: LEVELS[algorithm] }),
+    platform.compression.compressResponse(undigested, algorithm, { level: LEVELS[algorithm] }),
     HttpServerResponse.setHeaders({
       vary,
       ...(etag === undefined ? undefined : { etag: etagOf(etag, algorithm) })

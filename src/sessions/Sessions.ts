@@ -14,7 +14,9 @@ const sessionColumns = (sql: Sql) => sql`
   s.namespace_offer[2] as namespace`
 
 const visible = (sql: Sql, visibility: Visibility) =>
-  visibility._tag === "all" ? sql`s.log_id = ${LOG_ID}` : sql`s.log_id = ${LOG_ID} and s.org_ids && ${visibility.orgIds}::uuid[]`
+  visibility._tag === "all"
+    ? sql`s.log_id = ${LOG_ID}`
+    : sql`s.log_id = ${LOG_ID} and s.org_ids && ${visibility.orgIds}::uuid[]`
 
 const listStatement = (sql: Sql, query: SessionQuery, visibility: Visibility) => {
   const { after, aid, limit, offset } = query

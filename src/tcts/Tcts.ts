@@ -7,7 +7,11 @@ import { LOG_ID } from "../events/seal.ts"
 import { joinFacts, withoutFacts } from "../revocation/facts-sql.ts"
 import type { ListedTct, TctQuery } from "./model.ts"
 
-const conditionsOf = (sql: Sql, query: TctQuery, visibility: Visibility): ReadonlyArray<Statement.Fragment> => {
+const conditionsOf = (
+  sql: Sql,
+  query: TctQuery,
+  visibility: Visibility
+): ReadonlyArray<Statement.Fragment> => {
   const { after } = query
   const conditions = [sql`t.log_id = ${LOG_ID}`]
   if (visibility._tag === "orgs") conditions.push(sql`t.org_ids && ${visibility.orgIds}::uuid[]`)
@@ -18,10 +22,7 @@ const conditionsOf = (sql: Sql, query: TctQuery, visibility: Visibility): Readon
   if (query.jti !== undefined) conditions.push(sql`t.jti = ${query.jti}::uuid`)
   if (query.capability !== undefined) conditions.push(sql`t.grants @> ${sql.json([query.capability])}`)
   if (query.active) {
-    conditions.push(
-      withoutFacts(sql),
-      sql`(t.expires_at is null or t.expires_at > clock_timestamp())`
-    )
+    conditions.push(withoutFacts(sql), sql`(t.expires_at is null or t.expires_at > clock_timestamp())`)
   }
   if (after !== undefined) {
     conditions.push(

@@ -41,7 +41,12 @@ const TYP = "aitp-tct+jwt"
 const withTcts: ReadonlySet<string> = new Set(["handshake.complete", "tct.issued", "tct.renewal.issued"])
 
 /** The TCTs an event carries: `tcts`, else `tct`, of the payload, else of the event itself. */
-export const tctArtifacts = ({ item, payload, tokens, type }: ReportedEvent): ReadonlyArray<Artifact | undefined> => {
+export const tctArtifacts = ({
+  item,
+  payload,
+  tokens,
+  type
+}: ReportedEvent): ReadonlyArray<Artifact | undefined> => {
   if (!withTcts.has(type)) return []
   for (const { tct, tcts } of [payload, item]) {
     if (Array.isArray(tcts)) return tcts.map((each) => readArtifact(each, tokens))
@@ -72,10 +77,7 @@ const readClaims = (claims: Members) => {
     ...partiesOf(claims),
     audience: firstText(claims["aud"], claims["audience"], claims["audience_aid"], claims["audienceAid"]),
     grants: firstTexts(claims["grants"]),
-    bindingCnf: firstText(
-      isMembers(cnf) ? cnf["jkt"] : cnf,
-      isMembers(binding) ? binding["cnf"] : undefined
-    ),
+    bindingCnf: firstText(isMembers(cnf) ? cnf["jkt"] : cnf, isMembers(binding) ? binding["cnf"] : undefined),
     issuedAt: firstSeconds(claims["iat"], claims["issued_at"]),
     expiresAt: firstSeconds(claims["exp"], claims["expires_at"])
   }
@@ -90,7 +92,8 @@ export const tctContribution = (
   const shown = readClaims(claims)
   const { issuer, jti, subject } = shown
   if (jti === null || issuer === null || subject === null) return undefined
-  if ([issuer, subject, shown.audience ?? ""].some((party) => codePointsExceed(MAX_PARTY, party))) return undefined
+  if ([issuer, subject, shown.audience ?? ""].some((party) => codePointsExceed(MAX_PARTY, party)))
+    return undefined
   return {
     ...shown,
     jti,

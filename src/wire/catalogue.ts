@@ -5,7 +5,7 @@ import * as errors from "./errors.ts"
 export type WireError = InstanceType<(typeof errors)[keyof typeof errors]>
 
 /** Any public `code`. */
-export type Code = WireError["code"]
+type Code = WireError["code"]
 
 /** What is fixed about a code, whatever request met it. */
 export interface CatalogueEntry {

@@ -18,7 +18,9 @@ const PAST = START / 1000
 
 const ownOrg: OrgId = "0f000000-0000-8000-8000-00000000000a"
 const own: Visibility = { _tag: "orgs", orgIds: [ownOrg] }
-const ofNamespace = ({ namespace }: { readonly namespace: string | null }) => [namespace === "own" ? ownOrg : DEFAULT_ORG]
+const ofNamespace = ({ namespace }: { readonly namespace: string | null }) => [
+  namespace === "own" ? ownOrg : DEFAULT_ORG
+]
 
 const page = { limit: 100, offset: 0, after: undefined } as const
 
@@ -70,7 +72,12 @@ const treeOf = (root: number, visibility = visibleToAll) =>
     })
   )
 
-const started = (sessionId: string, over: object = {}) => ({ type: "handshake.started", ts: at(0), sessionId, ...over })
+const started = (sessionId: string, over: object = {}) => ({
+  type: "handshake.started",
+  ts: at(0),
+  sessionId,
+  ...over
+})
 const issued = (n: number, claims: object = {}, over: object = {}) => ({
   type: "tct.issued",
   ts: at(n),
@@ -134,8 +141,21 @@ layer(ProjectedLedger, { timeout: "60 seconds" })("stores", (it) => {
     Effect.gen(function* () {
       yield* emptied
       yield* report([
-        { type: "handshake.complete", ts: at(5), sessionId: "s", aidA: "a2", aidB: "b", grants: ["g2", "g1"] },
-        { type: "handshake.complete", ts: at(4), sessionId: "s", grants: ["g1"], payload: { boundary: "late" } },
+        {
+          type: "handshake.complete",
+          ts: at(5),
+          sessionId: "s",
+          aidA: "a2",
+          aidB: "b",
+          grants: ["g2", "g1"]
+        },
+        {
+          type: "handshake.complete",
+          ts: at(4),
+          sessionId: "s",
+          grants: ["g1"],
+          payload: { boundary: "late" }
+        },
         { type: "handshake.failed", ts: at(3), sessionId: "s", payload: { error: "no", boundary: "early" } },
         started("s", { ts: at(1), aidA: "a", runId: "r", namespace: "n" }),
         started("s", { ts: at(2), runId: "r2" })
@@ -168,7 +188,10 @@ layer(ProjectedLedger, { timeout: "60 seconds" })("stores", (it) => {
         { type: "handshake.failed", ts: at(2), sessionId: "s", payload: { error: "no" } }
       ])
       const found = Option.getOrThrow(yield* (yield* Sessions).findById("s", visibleToAll))
-      assert.deepStrictEqual([found.status, found.error, found.completedAt, found.startedAt], ["failed", "no", null, null])
+      assert.deepStrictEqual(
+        [found.status, found.error, found.completedAt, found.startedAt],
+        ["failed", "no", null, null]
+      )
     })
   )
 
@@ -236,7 +259,10 @@ layer(ProjectedLedger, { timeout: "60 seconds" })("stores", (it) => {
   it.effect("name everyone who revoked a TCT and the reason of the earliest", () =>
     Effect.gen(function* () {
       yield* emptied
-      yield* report([issued(1), { type: "tct.revoked", ts: at(7), payload: { jti: uuid(1), reason: "report" } }])
+      yield* report([
+        issued(1),
+        { type: "tct.revoked", ts: at(7), payload: { jti: uuid(1), reason: "report" } }
+      ])
       const { sql } = yield* Db
       yield* sql`
         insert into revocation_facts (jti, source, owner, log_id, revoked_at, reason, event_id, event_seq)
@@ -287,7 +313,14 @@ layer(ProjectedLedger, { timeout: "60 seconds" })("stores", (it) => {
   it.effect("give the tree below a delegation or a TCT, oldest first, with depths", () =>
     Effect.gen(function* () {
       yield* emptied
-      yield* report([delegated(5, 2), delegated(2, 1), delegated(1, 100), delegated(3, 1), delegated(4, 3), delegated(9, 99)])
+      yield* report([
+        delegated(5, 2),
+        delegated(2, 1),
+        delegated(1, 100),
+        delegated(3, 1),
+        delegated(4, 3),
+        delegated(9, 99)
+      ])
       assert.deepStrictEqual(yield* treeOf(1), {
         rows: [
           [1, 0],
@@ -307,7 +340,14 @@ layer(ProjectedLedger, { timeout: "60 seconds" })("stores", (it) => {
   it.effect("end at cycles, with the root in them or not", () =>
     Effect.gen(function* () {
       yield* emptied
-      yield* report([delegated(1, 3), delegated(2, 1), delegated(3, 2), delegated(4, 3), delegated(5, 5), delegated(6, 5)])
+      yield* report([
+        delegated(1, 3),
+        delegated(2, 1),
+        delegated(3, 2),
+        delegated(4, 3),
+        delegated(5, 5),
+        delegated(6, 5)
+      ])
       assert.deepStrictEqual((yield* treeOf(1)).rows, [
         [1, 0],
         [2, 1],

@@ -19,16 +19,6 @@ export const asAdmin = <A, E, R>(f: (sql: SqlClient.SqlClient) => Effect.Effect<
     Effect.provide(Reactivity.layer)
   )
 
-/**
- * A URL whose sessions work in `schema` of the test database, for a service started as a process of its own or for a
- * second pool. NOTIFY and `pg_stat_activity` are shared by all schemas: see `freshDatabase`.
- */
-export const databaseUrl = (schema: string): string => {
-  const url = new URL(inject("postgresUrl"))
-  url.searchParams.set("options", `-csearch_path=${schema}`)
-  return url.href
-}
-
 /** An empty schema until the scope closes, then dropped with all that is in it. */
 export const freshSchema = Effect.acquireRelease(
   Effect.suspend(() => {
@@ -69,7 +59,7 @@ export const target = (schema: string): Target => ({
   searchPath: schema
 })
 
-/** The schema of the suite, for `databaseUrl`. */
+/** The schema of the suite. */
 export class TestSchema extends Context.Service<TestSchema, string>()("cp/test/TestSchema") {}
 
 const migrated = Layer.effectContext(

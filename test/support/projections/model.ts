@@ -64,7 +64,9 @@ export interface FactState {
 /** Everything that is projected, each list in a fixed order. */
 export interface ProjectedState {
   readonly sessions: ReadonlyArray<SessionState>
-  readonly tcts: ReadonlyArray<ArtifactState & { readonly revokedAt: string | null; readonly revokedReason: string | null }>
+  readonly tcts: ReadonlyArray<
+    ArtifactState & { readonly revokedAt: string | null; readonly revokedReason: string | null }
+  >
   readonly delegations: ReadonlyArray<DelegationState>
   readonly lost: ReadonlyArray<LostClaim>
   readonly facts: ReadonlyArray<FactState>
@@ -100,12 +102,24 @@ const groupBy = <A>(values: ReadonlyArray<A>, key: (value: A) => string): Readon
 const sessionState = (
   reports: ReadonlyArray<StoredReport & { readonly says: NonNullable<Contributions["session"]> }>
 ): SessionState => {
-  const early = reports.toSorted(by(({ ts }) => ts, ({ id }) => id))
+  const early = reports.toSorted(
+    by(
+      ({ ts }) => ts,
+      ({ id }) => id
+    )
+  )
   const [deciding] = reports
     .filter(({ says }) => says.kind !== "started")
-    .toSorted(by(({ ts }) => -ts, ({ says }) => says.kind, ({ id }) => id))
+    .toSorted(
+      by(
+        ({ ts }) => -ts,
+        ({ says }) => says.kind,
+        ({ id }) => id
+      )
+    )
   const party = (side: "aidA" | "aidB") =>
-    early.filter(({ says }) => says[side] !== null).toSorted(by(({ says }) => says[side]?.basis ?? 9))[0]?.says[side]?.aid
+    early.filter(({ says }) => says[side] !== null).toSorted(by(({ says }) => says[side]?.basis ?? 9))[0]
+      ?.says[side]?.aid
   const first = (name: "runId" | "namespace" | "boundary") =>
     early.find(({ says }) => says[name] !== null)?.says[name] ?? null
   const started = early.find(({ says }) => says.kind === "started")
@@ -145,7 +159,14 @@ const comparable = (claim: string, value: unknown): string => {
 const rankOf = (report: ArtifactReport) => (report.signatureVerified === true ? 0 : 1)
 
 const mergeArtifact = (kind: string, reports: ReadonlyArray<ArtifactReport>) => {
-  const ordered = reports.toSorted(by(rankOf, ({ ts }) => ts, ({ id }) => id, ({ index }) => index))
+  const ordered = reports.toSorted(
+    by(
+      rankOf,
+      ({ ts }) => ts,
+      ({ index }) => index,
+      ({ id }) => id
+    )
+  )
   const [best] = ordered
   if (best === undefined) throw new Error("no reports")
   const shown: Record<string, unknown> = {}
@@ -201,7 +222,12 @@ export const expectedState = (events: ReadonlyArray<StoredReport>): ProjectedSta
     }),
     ({ says }) => says.jti
   ).map((reports): FactState => {
-    const [first] = reports.toSorted(by(({ ts }) => ts, ({ id }) => id))
+    const [first] = reports.toSorted(
+      by(
+        ({ ts }) => ts,
+        ({ id }) => id
+      )
+    )
     if (first === undefined) throw new Error("no reports")
     return { jti: first.says.jti, revokedAt: iso(first.ts), reason: first.says.reason, eventId: first.id }
   })
@@ -209,26 +235,24 @@ export const expectedState = (events: ReadonlyArray<StoredReport>): ProjectedSta
 
   const tcts = groupBy(
     events.flatMap((event) =>
-      event.contributions.tcts.map(
-        (tct, index): ArtifactReport => ({
-          ...event,
-          issuerKey: tct.issuerKey,
-          jti: tct.jti,
-          index,
-          signatureVerified: tct.signatureVerified,
-          claims: {
-            issuer: tct.issuer,
-            subject: tct.subject,
-            audience: tct.audience,
-            grants: tct.grants,
-            bindingCnf: tct.bindingCnf,
-            issuedAt: isoOrNull(tct.issuedAt),
-            expiresAt: isoOrNull(tct.expiresAt),
-            sessionId: tct.sessionId,
-            token: tct.tokenSha256
-          }
-        })
-      )
+      event.contributions.tcts.map((tct, index): ArtifactReport => ({
+        ...event,
+        issuerKey: tct.issuerKey,
+        jti: tct.jti,
+        index,
+        signatureVerified: tct.signatureVerified,
+        claims: {
+          issuer: tct.issuer,
+          subject: tct.subject,
+          audience: tct.audience,
+          grants: tct.grants,
+          bindingCnf: tct.bindingCnf,
+          issuedAt: isoOrNull(tct.issuedAt),
+          expiresAt: isoOrNull(tct.expiresAt),
+          sessionId: tct.sessionId,
+          token: tct.tokenSha256
+        }
+      }))
     ),
     ({ issuerKey, jti }) => `${issuerKey} ${jti}`
   ).map((reports) => mergeArtifact("tct", reports))

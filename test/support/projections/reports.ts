@@ -98,7 +98,12 @@ const handshake = fc
         },
         { requiredKeys: [] }
       )
-      .chain((payload) => oneOf<object>([{ ...event, payload }, { ...payload, ...event }]))
+      .chain((payload) =>
+        oneOf<object>([
+          { ...event, payload },
+          { ...payload, ...event }
+        ])
+      )
   )
 
 const issued = fc.record({
@@ -159,11 +164,22 @@ const tokenDelegation = oneOf([...singleHops, ...chains]).chain(({ claims, token
   ])
 )
 
-const delegated = fc.oneof(flatDelegation, tokenDelegation).map((payload) => ({ type: "delegation.issued", payload }))
+const delegated = fc
+  .oneof(flatDelegation, tokenDelegation)
+  .map((payload) => ({ type: "delegation.issued", payload }))
 
 const revoked = fc
-  .record({ type: oneOf(["tct.revoked", "delegation.revoked"]), jti, reason: optional(oneOf(["lost", "left"])) })
-  .chain(({ type, ...payload }) => oneOf<object>([{ type, payload }, { type, ...payload }]))
+  .record({
+    type: oneOf(["tct.revoked", "delegation.revoked"]),
+    jti,
+    reason: optional(oneOf(["lost", "left"]))
+  })
+  .chain(({ type, ...payload }) =>
+    oneOf<object>([
+      { type, payload },
+      { type, ...payload }
+    ])
+  )
 
 const unrelated = oneOf<object>([
   { type: "capability.invoked", payload: { capability: "a.read" } },

@@ -74,7 +74,9 @@ export const storedState = Effect.gen(function* () {
       revokedReason: row["revokedReason"] as string | null
     })),
     lost: inOrder(
-      lost.map((each) => (LISTS.has(each.claim) ? { ...each, value: JSON.parse(String(each.value)) as unknown } : each))
+      lost.map((each) =>
+        LISTS.has(each.claim) ? { ...each, value: JSON.parse(String(each.value)) as unknown } : each
+      )
     ),
     facts: inOrder(facts)
   }

@@ -39,7 +39,10 @@ describe("what an event says about delegations", () => {
 
   it("takes claims from payload.tct, then payload.delegation, then the payload", () => {
     const inner = { jti: JTI, parent_jti: PARENT, delegatee: "y" }
-    assert.strictEqual(one({ tct: { ...inner, delegator: "1" }, delegation: { ...inner, delegator: "2" } })?.delegator, "1")
+    assert.strictEqual(
+      one({ tct: { ...inner, delegator: "1" }, delegation: { ...inner, delegator: "2" } })?.delegator,
+      "1"
+    )
     assert.strictEqual(one({ tct: 7, delegation: { claims: { ...inner, delegator: "2" } } })?.delegator, "2")
     assert.strictEqual(one({ tct: {}, claims: { ...inner, delegator: "3" } })?.delegator, "3")
     assert.strictEqual(one({ ...inner, delegator: "4" })?.delegator, "4")
@@ -59,12 +62,37 @@ describe("what an event says about delegations", () => {
       [{ jti: JTI, delegator: "x", delegatee: "y", tct: { src_jti: PARENT, parent_jti: OTHER } }, {}],
       [{ jti: JTI, delegator: "x", delegatee: "y", tct: { parent_jti: PARENT, parentJti: OTHER } }, {}],
       [{ jti: JTI, delegator: "x", delegatee: "y", tct: { parentJti: PARENT } }, {}],
-      [{ jti: JTI, delegator: "x", delegatee: "y", tct: { voucher: { src_jti: PARENT, parent_jti: OTHER } } }, {}],
-      [{ jti: JTI, delegator: "x", delegatee: "y", tct: { voucher: { claims: { parent_jti: PARENT } } } }, {}],
-      [{ jti: JTI, delegator: "x", delegatee: "y", tct: { voucher: mintVoucher(a, b, { src_jti: PARENT }).token } }, {}],
+      [
+        {
+          jti: JTI,
+          delegator: "x",
+          delegatee: "y",
+          tct: { voucher: { src_jti: PARENT, parent_jti: OTHER } }
+        },
+        {}
+      ],
+      [
+        { jti: JTI, delegator: "x", delegatee: "y", tct: { voucher: { claims: { parent_jti: PARENT } } } },
+        {}
+      ],
+      [
+        {
+          jti: JTI,
+          delegator: "x",
+          delegatee: "y",
+          tct: { voucher: mintVoucher(a, b, { src_jti: PARENT }).token }
+        },
+        {}
+      ],
       [{ ...ids, delegator_aid: "x", delegator: "1", delegatee_aid: "y", delegatee: "2" }, {}],
       [{ ...ids, delegator: "x", delegatee: "y", tct: { delegator: "1", delegatee: "2" } }, {}],
-      [{ ...ids, tct: { delegator: "x", delegator_aid: "1", iss: "2", delegatee: "y", delegatee_aid: "1", sub: "2" } }, {}],
+      [
+        {
+          ...ids,
+          tct: { delegator: "x", delegator_aid: "1", iss: "2", delegatee: "y", delegatee_aid: "1", sub: "2" }
+        },
+        {}
+      ],
       [{ ...ids, tct: { delegator_aid: "x", iss: "2", delegatee_aid: "y", sub: "2" } }, {}],
       [{ ...ids, tct: { iss: "x", sub: "y" } }, {}],
       [{ ...flat, scope: ["p"], grants: ["q"] }, { scope: ["p"] }],
@@ -72,8 +100,14 @@ describe("what an event says about delegations", () => {
       [{ ...flat, scope: ["r"], tct: { iss: "x" } }, { scope: ["r"] }],
       [{ ...flat, scope: ["r"], tct: { grants: ["q"] } }, { scope: ["q"] }],
       [{ ...flat, scope: [1] }, {}],
-      [{ ...flat, iat: 10, issued_at: 20, exp: 30, expires_at: 40 }, { issuedAt: 10_000, expiresAt: 30_000 }],
-      [{ ...flat, issued_at: 20, expires_at: 40 }, { issuedAt: 20_000, expiresAt: 40_000 }],
+      [
+        { ...flat, iat: 10, issued_at: 20, exp: 30, expires_at: 40 },
+        { issuedAt: 10_000, expiresAt: 30_000 }
+      ],
+      [
+        { ...flat, issued_at: 20, expires_at: 40 },
+        { issuedAt: 20_000, expiresAt: 40_000 }
+      ],
       [{ ...flat, iat: 1_700_000_000_000, exp: "30" }, {}]
     ]
     for (const [payload, over] of cases) {
@@ -118,10 +152,20 @@ describe("what an event says about delegations", () => {
       synthetic: true,
       signatureVerified: true
     }
-    for (const payload of [{ tct: { token } }, { delegation: { token } }, { tct: token }, { token }, { token, claims }]) {
+    for (const payload of [
+      { tct: { token } },
+      { delegation: { token } },
+      { tct: token },
+      { token },
+      { token, claims }
+    ]) {
       const delegation = one(payload)
       assert.isString(delegation?.tokenSha256)
-      assert.deepStrictEqual<unknown>({ ...delegation, tokenSha256: 0 }, { ...expected, tokenSha256: 0 }, JSON.stringify(payload))
+      assert.deepStrictEqual<unknown>(
+        { ...delegation, tokenSha256: 0 },
+        { ...expected, tokenSha256: 0 },
+        JSON.stringify(payload)
+      )
     }
   })
 
@@ -137,12 +181,22 @@ describe("what an event says about delegations", () => {
     const root = newJti()
     const [j1, j2, j3] = [newJti(), newJti(), newJti()]
     const hop1 = mintDelegation(a, b, c, { jti: j1, voucher: mintVoucher(a, b, { src_jti: root }).token })
-    const hop2 = mintDelegation(a, c, d, { jti: j2, chain: [hop1.token], chain_hash: chainHash([hop1.token]) })
+    const hop2 = mintDelegation(a, c, d, {
+      jti: j2,
+      chain: [hop1.token],
+      chain_hash: chainHash([hop1.token])
+    })
     const chain = [hop1.token, hop2.token]
     const outer = mintDelegation(a, d, b, { jti: j3, chain, chain_hash: chainHash(chain) })
     const rows = read({ tct: { token: outer.token } })
     assert.deepStrictEqual(
-      rows.map(({ delegatee, delegator, jti, parentJti, signatureVerified }) => [jti, parentJti, delegator, delegatee, signatureVerified]),
+      rows.map(({ delegatee, delegator, jti, parentJti, signatureVerified }) => [
+        jti,
+        parentJti,
+        delegator,
+        delegatee,
+        signatureVerified
+      ]),
       [
         [j3, j2, d.aid, b.aid, true],
         [j1, root, b.aid, c.aid, true],

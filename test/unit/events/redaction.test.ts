@@ -22,13 +22,17 @@ const stored = (item: object, policy?: Parameters<typeof readItems>[1]) => {
   return {
     event,
     payload: JSON.parse(event.payload) as Record<string, unknown>,
-    artifacts: event.artifacts === null ? null : (JSON.parse(event.artifacts) as ReadonlyArray<Record<string, unknown>>),
+    artifacts:
+      event.artifacts === null
+        ? null
+        : (JSON.parse(event.artifacts) as ReadonlyArray<Record<string, unknown>>),
     /** Everything that leaves the process, as one text. */
     text: JSON.stringify([rest, contributions])
   }
 }
 
-const base64url = (value: unknown) => encodeBase64url(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)))
+const base64url = (value: unknown) =>
+  encodeBase64url(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)))
 
 describe("token redaction", () => {
   it("puts a stand-in for a token and says what was learnt from it", () => {
@@ -67,16 +71,31 @@ describe("token redaction", () => {
   })
 
   it("recognises tokens of any header that has alg or typ, however it is spelled", () => {
-    for (const header of ['{"alg":"x"}', '{"typ":1}', ' { "alg" : "x" }', '\n\t{"kid":"a","typ":"b"}', '\r\n{"alg":0}']) {
+    for (const header of [
+      '{"alg":"x"}',
+      '{"typ":1}',
+      ' { "alg" : "x" }',
+      '\n\t{"kid":"a","typ":"b"}',
+      '\r\n{"alg":0}'
+    ]) {
       const text = `${base64url(header)}.${base64url("not json")}.sig`
-      assert.deepStrictEqual(stored({ type: "t", payload: { text } }).payload, { text: standInOf(text) }, header)
+      assert.deepStrictEqual(
+        stored({ type: "t", payload: { text } }).payload,
+        { text: standInOf(text) },
+        header
+      )
     }
   })
 
   it("replaces tokens inside longer texts, in lists and in member names", () => {
     const { artifacts, payload } = stored({
       type: "t",
-      payload: { header: `Bearer ${token}`, list: [[token]], url: `https://a.example/cb?t=${token}&x=1`, [token]: 1 }
+      payload: {
+        header: `Bearer ${token}`,
+        list: [[token]],
+        url: `https://a.example/cb?t=${token}&x=1`,
+        [token]: 1
+      }
     })
     assert.deepStrictEqual(payload, {
       header: `Bearer ${standIn}`,
@@ -111,9 +130,28 @@ describe("token redaction", () => {
       peer_aid: token
     }
     const secret = (text: string) => text.includes(token) || text.includes(short)
-    for (const type of ["handshake.failed", "handshake.complete", "tct.issued", "delegation.issued", "tct.revoked", short]) {
-      const item = { ...members, type, sessionId: short, jti: claims.jti, parent_jti: claims.jti, delegator: token, delegatee: token }
-      for (const each of [item, { ...item, payload: item }, { type, payload: { tct: { jti: claims.jti, iss: token, sub: token, sessionId: short } } }]) {
+    for (const type of [
+      "handshake.failed",
+      "handshake.complete",
+      "tct.issued",
+      "delegation.issued",
+      "tct.revoked",
+      short
+    ]) {
+      const item = {
+        ...members,
+        type,
+        sessionId: short,
+        jti: claims.jti,
+        parent_jti: claims.jti,
+        delegator: token,
+        delegatee: token
+      }
+      for (const each of [
+        item,
+        { ...item, payload: item },
+        { type, payload: { tct: { jti: claims.jti, iss: token, sub: token, sessionId: short } } }
+      ]) {
         assert.isFalse(secret(stored(each).text), type)
       }
     }
@@ -142,7 +180,12 @@ describe("token redaction", () => {
   })
 
   it("does not touch the claims a wrapper brings, nor objects without a token", () => {
-    for (const wrapper of [{ token, claims: { own: true } }, { claims: {} }, { token: "no token", claims: {} }, { token, claims: null }]) {
+    for (const wrapper of [
+      { token, claims: { own: true } },
+      { claims: {} },
+      { token: "no token", claims: {} },
+      { token, claims: null }
+    ]) {
       assert.deepStrictEqual(
         stored({ type: "t", payload: { wrapper } }).payload["wrapper"],
         "token" in wrapper && wrapper.token === token ? { ...wrapper, token: standIn } : wrapper
@@ -172,7 +215,10 @@ describe("token redaction", () => {
   })
 
   it("stores what was sent when it is switched off, and projects all the same", () => {
-    const { artifacts, event, payload } = stored({ type: "tct.issued", payload: { tct: { token } } }, { redact: false })
+    const { artifacts, event, payload } = stored(
+      { type: "tct.issued", payload: { tct: { token } } },
+      { redact: false }
+    )
     assert.deepStrictEqual(payload, { tct: { token } })
     assert.isNull(artifacts)
     assert.strictEqual(event.contributions?.tcts[0]?.jti, claims.jti)
@@ -187,9 +233,14 @@ describe("token redaction", () => {
   })
 
   it("checks the signatures of 64 tokens of a request, reported ones before those inside others", () => {
-    const delegations = Array.from({ length: MAX_VERIFIED }, () => mintDelegation(issuer, subject, third).token)
+    const delegations = Array.from(
+      { length: MAX_VERIFIED },
+      () => mintDelegation(issuer, subject, third).token
+    )
     const batch = readItems([...delegations, token].map((each) => ({ type: "t", payload: { token: each } })))
-    const listed = batch.events.map(({ artifacts }) => JSON.parse(artifacts ?? "[]") as ReadonlyArray<Record<string, unknown>>)
+    const listed = batch.events.map(
+      ({ artifacts }) => JSON.parse(artifacts ?? "[]") as ReadonlyArray<Record<string, unknown>>
+    )
     assert.deepStrictEqual(
       listed.map((each) => each.map(({ signatureVerified }) => signatureVerified)),
       [...Array.from({ length: MAX_VERIFIED }, () => [true, null]), [null]]
@@ -216,7 +267,9 @@ describe("token redaction", () => {
     const tiny = `${base64url({ alg: 1 })}.A.A`
     const payload = { tokens: Array.from({ length: 100 }, (_, index) => `${tiny}${index}`) }
     const { dropped, events } = readItems([{ type: "t", payload }, { type: "t" }], { maxPayloadBytes: 2200 })
-    assert.deepStrictEqual(dropped, [{ index: 0, field: "payload", reason: "too large with its tokens replaced" }])
+    assert.deepStrictEqual(dropped, [
+      { index: 0, field: "payload", reason: "too large with its tokens replaced" }
+    ])
     assert.strictEqual(events.length, 1)
   })
 
@@ -226,7 +279,12 @@ describe("token redaction", () => {
   })
 
   it("takes a long text apart in linear time", () => {
-    const texts = ["a".repeat(65_000), "a.".repeat(32_000), "eyJhbGciOjF9.".repeat(5000), `${"A".repeat(65_000)}.b.c`]
+    const texts = [
+      "a".repeat(65_000),
+      "a.".repeat(32_000),
+      "eyJhbGciOjF9.".repeat(5000),
+      `${"A".repeat(65_000)}.b.c`
+    ]
     const start = performance.now()
     for (const text of texts) stored({ type: "t", payload: { text } })
     assert.isBelow(performance.now() - start, 2000)

@@ -18,7 +18,10 @@ describe("precedence", () => {
       fc.property(report, report, (a, b) => {
         const expected =
           order(a.rank, b.rank) || order(a.ts, b.ts) || bytewise(a.id, b.id) || order(a.index, b.index)
-        assert.strictEqual(bytewise(earliest(a.rank, a.ts, a.id, a.index), earliest(b.rank, b.ts, b.id, b.index)), expected)
+        assert.strictEqual(
+          bytewise(earliest(a.rank, a.ts, a.id, a.index), earliest(b.rank, b.ts, b.id, b.index)),
+          expected
+        )
       })
     )
   })

@@ -19,7 +19,10 @@ describe("what an event says about revocation", () => {
 
   it("prefers the payload's id", () => {
     const jti = JTI.replace(/1$/, "2")
-    assert.strictEqual(contributionsOf({ type: "tct.revoked", payload: { jti: JTI }, jti }).revocation?.jti, JTI)
+    assert.strictEqual(
+      contributionsOf({ type: "tct.revoked", payload: { jti: JTI }, jti }).revocation?.jti,
+      JTI
+    )
   })
 
   it("does without a reason and cuts a long one", () => {

@@ -6,7 +6,8 @@ import { contributionsOf } from "../../support/projections/contributions.ts"
 
 const [a, b, c] = [makeAgent(), makeAgent(), makeAgent()]
 
-const sessionOf = (item: object) => contributionsOf({ type: "handshake.started", sessionId: "s", ...item }).session
+const sessionOf = (item: object) =>
+  contributionsOf({ type: "handshake.started", sessionId: "s", ...item }).session
 
 const nothing: SessionContribution = {
   sessionId: "s",
@@ -33,11 +34,20 @@ describe("what an event says about its session", () => {
   })
 
   it("says nothing for other types, and counts a handshake event without a session", () => {
-    for (const type of ["handshake.retried", "Handshake.started", "handshake.started ", "tct.issued", "constructor"]) {
+    for (const type of [
+      "handshake.retried",
+      "Handshake.started",
+      "handshake.started ",
+      "tct.issued",
+      "constructor"
+    ]) {
       assert.isUndefined(sessionOf({ type }), type)
     }
     for (const sessionId of [undefined, "", 7, null]) {
-      const { session, skipped } = contributionsOf({ type: "handshake.failed", ...(sessionId === undefined ? {} : { sessionId }) })
+      const { session, skipped } = contributionsOf({
+        type: "handshake.failed",
+        ...(sessionId === undefined ? {} : { sessionId })
+      })
       assert.isUndefined(session)
       assert.deepStrictEqual(skipped, ["session"])
     }
@@ -77,14 +87,20 @@ describe("what an event says about its session", () => {
     assert.strictEqual(sessionOf({ payload: { boundary: "  a\nb " } })?.boundary, "  a\nb ")
     assert.strictEqual(sessionOf({ payload: { boundary: "x".repeat(129) } })?.boundary, "x".repeat(128))
     assert.strictEqual(sessionOf({ payload: { boundary: "😀".repeat(129) } })?.boundary, "😀".repeat(128))
-    assert.strictEqual(sessionOf({ payload: { boundary: `x${"😀".repeat(200)}` } })?.boundary, `x${"😀".repeat(127)}`)
+    assert.strictEqual(
+      sessionOf({ payload: { boundary: `x${"😀".repeat(200)}` } })?.boundary,
+      `x${"😀".repeat(127)}`
+    )
     assert.isNull(sessionOf({ payload: { boundary: 7 } })?.boundary)
   })
 
   it("prefers parties that are said to those it derives, and a start's to others'", () => {
     const payload = { role: "initiator", peer_aid: b.aid }
     assert.deepStrictEqual(sessionOf({ aidB: "said", payload })?.aidB, { aid: "said", basis: 0 })
-    assert.deepStrictEqual(sessionOf({ type: "handshake.failed", aidB: "said", payload })?.aidB, { aid: "said", basis: 1 })
+    assert.deepStrictEqual(sessionOf({ type: "handshake.failed", aidB: "said", payload })?.aidB, {
+      aid: "said",
+      basis: 1
+    })
     assert.deepStrictEqual(sessionOf({ payload })?.aidB, { aid: b.aid, basis: 2 })
   })
 
@@ -109,11 +125,16 @@ describe("what an event says about its session", () => {
       [{ payload: { role: "observer", peer_aid: c.aid, tct } }, [null, null]],
       [{ payload: { peer_aid: c.aid, tct } }, [null, null]]
     ]
-    for (const [item, expected] of cases) assert.deepStrictEqual(derived(item), expected, JSON.stringify(item))
+    for (const [item, expected] of cases)
+      assert.deepStrictEqual(derived(item), expected, JSON.stringify(item))
   })
 
   it("derives nothing from a TCT that strict verification does not admit", () => {
-    const item = { type: "handshake.complete", sessionId: "s", payload: { role: "initiator", tct: { jti: "x", iss: b.aid, sub: a.aid } } }
+    const item = {
+      type: "handshake.complete",
+      sessionId: "s",
+      payload: { role: "initiator", tct: { jti: "x", iss: b.aid, sub: a.aid } }
+    }
     assert.isNull(contributionsOf(item, { verification: "strict" }).session?.aidA)
   })
 })

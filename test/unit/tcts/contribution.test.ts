@@ -54,7 +54,14 @@ describe("what an event says about TCTs", () => {
     for (const type of ["tct.issued", "tct.renewal.issued", "handshake.complete", "handshake.completed"]) {
       assert.lengthOf(contributionsOf({ type, sessionId: "s", payload }).tcts, 1, type)
     }
-    for (const type of ["handshake.started", "handshake.failed", "tct.revoked", "tct.renewed", "delegation.issued", "x"]) {
+    for (const type of [
+      "handshake.started",
+      "handshake.failed",
+      "tct.revoked",
+      "tct.renewed",
+      "delegation.issued",
+      "x"
+    ]) {
       assert.lengthOf(contributionsOf({ type, sessionId: "s", payload }).tcts, 0, type)
     }
   })
@@ -74,10 +81,20 @@ describe("what an event says about TCTs", () => {
       sessionId: null,
       signatureVerified: true
     }
-    for (const form of [token, { token }, { token, claims: {} }, { token, claims }, { token, claims: null }]) {
+    for (const form of [
+      token,
+      { token },
+      { token, claims: {} },
+      { token, claims },
+      { token, claims: null }
+    ]) {
       const [tct] = tctsOf({ payload: { tct: form } })
       assert.isString(tct?.tokenSha256)
-      assert.deepStrictEqual({ ...tct, tokenSha256: null }, { ...expected, tokenSha256: null }, JSON.stringify(form))
+      assert.deepStrictEqual(
+        { ...tct, tokenSha256: null },
+        { ...expected, tokenSha256: null },
+        JSON.stringify(form)
+      )
     }
     assert.lengthOf(tctsOf({ payload: { tcts: [token, { token }] } }), 2)
     assert.lengthOf(tctsOf({ tct: token }), 1)
@@ -123,7 +140,10 @@ describe("what an event says about TCTs", () => {
   })
 
   it("takes the session from the event", () => {
-    assert.strictEqual(tctsOf({ sessionId: "s", payload: { tct: { ...flat, sessionId: "t" } } })[0]?.sessionId, "s")
+    assert.strictEqual(
+      tctsOf({ sessionId: "s", payload: { tct: { ...flat, sessionId: "t" } } })[0]?.sessionId,
+      "s"
+    )
   })
 
   it("counts what lacks an id or a party, and takes the rest", () => {
@@ -144,7 +164,10 @@ describe("what an event says about TCTs", () => {
     ]
     const { skipped, tcts } = contributionsOf({ type: "tct.issued", payload: { tcts: [...unusable, flat] } })
     assert.lengthOf(tcts, 1)
-    assert.deepStrictEqual(skipped, Array.from(unusable, () => "tct"))
+    assert.deepStrictEqual(
+      skipped,
+      Array.from(unusable, () => "tct")
+    )
     assert.strictEqual(tctOf({ ...flat, iss: "😀".repeat(512) })?.issuer.length, 1024)
   })
 
@@ -160,7 +183,12 @@ describe("what an event says about TCTs", () => {
     assert.strictEqual(issuerKeyOf(tagged), issuerKeyOf(issuer.aid))
     const p256 = makeAgent({ alg: "p256" })
     assert.strictEqual(issuerKeyOf(p256.aid), p256.aid)
-    for (const text of ["agent-7", `aid:pubkey:${"A".repeat(43)}`, `aid:pubkey:ed25519:${"A".repeat(43)}`, `${issuer.aid} `]) {
+    for (const text of [
+      "agent-7",
+      `aid:pubkey:${"A".repeat(43)}`,
+      `aid:pubkey:ed25519:${"A".repeat(43)}`,
+      `${issuer.aid} `
+    ]) {
       assert.strictEqual(issuerKeyOf(text), text)
     }
     assert.strictEqual(tctOf({ ...flat, iss: tagged })?.issuer, tagged)
@@ -209,11 +237,13 @@ describe("whether a signature covers what is said about a TCT", () => {
   it("decides in strict mode what is projected, and in every mode what counts as failed", () => {
     const payload = { tcts: [{ token }, { token, claims: { ...claims, exp: 1 } }, flat] }
     const strict = contributionsOf({ type: "tct.issued", payload }, { verification: "strict" })
-    assert.deepStrictEqual([strict.tcts.length, strict.skipped, strict.failed], [1, ["unverified", "unverified"], 1])
+    assert.deepStrictEqual(
+      [strict.tcts.length, strict.skipped, strict.failed],
+      [1, ["unverified", "unverified"], 1]
+    )
     for (const verification of ["off", "warn"] as const) {
       const all = contributionsOf({ type: "tct.issued", payload }, { verification })
       assert.deepStrictEqual([all.tcts.length, all.skipped, all.failed], [3, [], 1])
     }
   })
 })
-
