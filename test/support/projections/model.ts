@@ -163,8 +163,8 @@ const mergeArtifact = (kind: string, reports: ReadonlyArray<ArtifactReport>) => 
     by(
       rankOf,
       ({ ts }) => ts,
-      ({ index }) => index,
-      ({ id }) => id
+      ({ id }) => id,
+      ({ index }) => index
     )
   )
   const [best] = ordered
