@@ -3,9 +3,10 @@
  * contain them are kept in a cleaned form rather than refused.
  */
 
-// Escapes and numbers by which a body, already valid UTF-8, can smuggle them in: NUL and surrogate escapes, three-digit
-// exponents, so many digits that a two-digit exponent is enough. Nearly every body has none and is known to be clean.
-const suspicious = /\\u(?:0000|d[89a-f])|e\+?\d{3}|\d{210}/i
+// Escapes and numbers by which a body, already valid UTF-8, can smuggle them in: NUL and surrogate escapes, numbers with a
+// three-digit exponent, so many digits that a two-digit exponent is enough. A number follows one of `[,:` or white space,
+// which keeps the hex of ids from looking like one. Nearly every body has none and is known to be clean.
+const suspicious = /\\u(?:0000|d[89a-f])|[[,:\s]-?\d[\d.]*e\+?\d{3}|\d{210}/i
 
 /** Whether a body's text can hold anything that needs cleaning; false is certain, true is not. */
 export const mayNeedCleaning = (bodyText: string): boolean => suspicious.test(bodyText)

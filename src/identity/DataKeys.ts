@@ -1,4 +1,4 @@
-import { createHmac, createHash, hkdfSync, randomBytes } from "node:crypto"
+import { createHash, createHmac, createSecretKey, hkdfSync, randomBytes } from "node:crypto"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { AppConfig } from "../config.ts"
 import { Db } from "../db/Db.ts"
@@ -19,7 +19,8 @@ export class DataKeys extends Context.Service<
     DataKeys,
     Effect.gen(function* () {
       const { keyId, master } = yield* currentKey
-      const contentKey = derive(master, "aitp-cp event content v1")
+      // As a key object: made once, not at every hash.
+      const contentKey = createSecretKey(derive(master, "aitp-cp event content v1"))
       return {
         contentHash: (content) => ({ hash: createHmac("sha256", contentKey).update(content).digest(), keyId })
       }

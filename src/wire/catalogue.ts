@@ -4,9 +4,6 @@ import * as errors from "./errors.ts"
 /** An instance of any public error. */
 export type WireError = InstanceType<(typeof errors)[keyof typeof errors]>
 
-/** Any public `code`. */
-type Code = WireError["code"]
-
 /** What is fixed about a code, whatever request met it. */
 export interface CatalogueEntry {
   readonly code: string
