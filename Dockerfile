@@ -3,7 +3,7 @@ FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The sources run as they are; the local Postgres of development is an optional dependency and stays out.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+RUN npm install --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production
