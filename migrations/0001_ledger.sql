@@ -213,9 +213,14 @@ begin
     from unnest(p_events) with ordinality as e
   ),
   known as materialized (
+    -- One look-up a row (`offset 0` keeps it apart): a join would be planned once, while the table is empty, as a scan.
     select i.ordinality, k.seq, k.attempt_id, k.content_hash, k.content_key_id
     from incoming i
-    join event_ids k on k.id = i.id and k.owner = i.owner and k.log_id = p_log
+    cross join lateral (
+      select k.seq, k.attempt_id, k.content_hash, k.content_key_id
+      from event_ids k
+      where k.id = i.id and k.owner = i.owner and k.log_id = p_log
+      offset 0) as k
   ),
   fresh as materialized (
     select i.*, held.seq + row_number() over (order by i.ordinality) as seq

@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { formatAid } from "../../../src/aitp/aid.ts"
 import { chainHash } from "../../../src/aitp/delegation-chain.ts"
+import { syntheticJti } from "../../../src/delegations/contribution.ts"
 import { mintToken } from "../../../src/aitp/jws.ts"
 import { makeAgent, type TestAgent } from "../aitp/agent.ts"
 import { mintDelegation, mintTct, mintVoucher } from "../aitp/mint-tokens.ts"
@@ -160,6 +161,8 @@ const tokenDelegation = oneOf([...singleHops, ...chains]).chain(({ claims, token
     { delegation: { token, claims: { ...claims, scope: ["b.read"] } } },
     { tct: { token: broken(token) } },
     { jti: uuid(8), tct: { token } },
+    // Named by the reporter with the very id that is made of the token.
+    { jti: syntheticJti(token), tct: { claims } },
     { parent_jti: uuid(2), tct: { token, claims } }
   ])
 )
