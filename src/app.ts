@@ -96,6 +96,7 @@ const Data = Startup.layerDatabaseReady.pipe(
 const Stores = Layer.mergeAll(
   Agents.layer,
   AuditEvents.layer,
+  Delegations.layer,
   EventOwners.layer,
   EventTypeCounts.layer,
   IdempotencyKeys.layer,
@@ -104,21 +105,20 @@ const Stores = Layer.mergeAll(
   LedgerHints.layer,
   LogLineage.layer,
   LedgerPages.layer,
+  Sessions.layer,
+  Tcts.layer,
   Layer.mergeAll(DataKeys.layer, Identity.layer).pipe(Layer.provideMerge(Secrets.layer))
 )
 
-/** What reported events say, and what can be read across all of it. */
-const Observations = Layer.mergeAll(
+/** What is read across several stores. */
+const ReadModels = Layer.mergeAll(
+  AgentExport.layer,
   Dashboard.layer,
-  Delegations.layer,
   DelegationTrees.layer,
-  SessionExport.layer,
-  Sessions.layer,
-  Tcts.layer
+  SessionExport.layer
 )
 
 const Acts = Layer.mergeAll(
-  AgentExport.layer,
   Deregistration.layer,
   Enrollment.layer,
   ExpirySweep.layer,
@@ -166,7 +166,7 @@ const Running = Startup.layerAnnounce.pipe(
 export const App = Drain.layerHold.pipe(
   Layer.provide(Running),
   Layer.provide(Streams),
-  Layer.provide([Acts, Observations]),
+  Layer.provide([Acts, ReadModels]),
   Layer.provide(Stores),
   Layer.provide(Data),
   Layer.provide([Server, Drain.layerSignals]),

@@ -11,7 +11,7 @@ export class ManifestPolicyRefused extends Data.TaggedError("ManifestPolicyRefus
 }> {}
 
 /** Tolerated clock difference, and the least remaining validity, in seconds. */
-const marginSecs = 300
+export const marginSecs = 300
 
 /** End of the year 9999: later instants have no ISO 8601 form that databases and clients share. */
 const lastInstant = 253_402_300_799

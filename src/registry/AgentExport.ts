@@ -94,5 +94,5 @@ export class AgentExport extends Context.Service<
 
       return { document, lines }
     })
-  ).pipe(Layer.provide(Sessions.layer))
+  )
 }

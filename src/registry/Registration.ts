@@ -4,6 +4,7 @@ import { enrollingAgent } from "../access/Principal.ts"
 import { keyOfAid } from "../aitp/aid.ts"
 import { encodeBase64url } from "../aitp/base64url.ts"
 import { isJsonObject, type JsonObject } from "../aitp/json.ts"
+import { marginSecs } from "../aitp/manifest-policy.ts"
 import { AppConfig } from "../config.ts"
 import { Ingest } from "../events/Ingest.ts"
 import { ownEvent } from "../events/own-event.ts"
@@ -12,6 +13,7 @@ import { Secrets } from "../identity/Secrets.ts"
 import { Agents, type Registered } from "./Agents.ts"
 import { type EnrollmentClaims, readToken } from "./enrollment-token.ts"
 import { type AcceptedManifest, acceptManifest, openEnvelope } from "./manifest-check.ts"
+import { isNamespace, MAX_NAMESPACE } from "./namespace.ts"
 import {
   EnrollmentBodyInvalid,
   EnrollmentUnavailable,
@@ -23,10 +25,6 @@ import {
   TokenUnusable
 } from "./model.ts"
 
-/** A manifest must live at least this long, seconds. */
-const MIN_VALIDITY_SECS = 300
-/** Code points. */
-const MAX_NAMESPACE = 128
 const DEFAULT_NAMESPACE = "default"
 
 export interface RegistrationRequest {
@@ -213,7 +211,7 @@ interface Checked {
 const namespaceHint = (wire: JsonObject): Effect.Effect<string | undefined, EnrollmentBodyInvalid> => {
   const hint = isJsonObject(wire["extensions"]) ? wire["extensions"]["namespace"] : undefined
   if (hint === undefined || hint === "") return Effect.undefined
-  if (typeof hint !== "string" || hint.includes("\0") || [...hint].length > MAX_NAMESPACE) {
+  if (typeof hint !== "string" || !isNamespace(hint)) {
     const message = `manifest.extensions.namespace must be text of at most ${MAX_NAMESPACE} characters`
     return Effect.fail(new EnrollmentBodyInvalid({ message }))
   }
@@ -223,7 +221,7 @@ const namespaceHint = (wire: JsonObject): Effect.Effect<string | undefined, Enro
 /** Before the full verification, so that an agent that only has to re-sign learns just that. */
 const checkLifetime = (wire: JsonObject, now: number): Effect.Effect<void, ManifestTooOld> => {
   const expiresAt = wire["expires_at"]
-  if (typeof expiresAt !== "number" || expiresAt >= now + MIN_VALIDITY_SECS) return Effect.void
+  if (typeof expiresAt !== "number" || expiresAt >= now + marginSecs) return Effect.void
   return Effect.fail(
     expiresAt <= now
       ? new ManifestTooOld({
@@ -232,7 +230,7 @@ const checkLifetime = (wire: JsonObject, now: number): Effect.Effect<void, Manif
           protocolCode: "MANIFEST_EXPIRED"
         })
       : new ManifestTooOld({
-          message: `manifest expires in less than ${MIN_VALIDITY_SECS} seconds`,
+          message: `manifest expires in less than ${marginSecs} seconds`,
           protocolCode: "MANIFEST_TTL_TOO_SHORT"
         })
   )

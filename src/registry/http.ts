@@ -33,10 +33,9 @@ import { TOKEN_TTL_SECS } from "./enrollment-token.ts"
 import { AgentExport } from "./AgentExport.ts"
 import { openEnvelope } from "./manifest-check.ts"
 import type { ManifestTooOld, ManifestUnacceptable } from "./model.ts"
+import { isNamespace, MAX_NAMESPACE } from "./namespace.ts"
 import { agentRecord, manifestUrl } from "./record.ts"
 import { Registration } from "./Registration.ts"
-
-const MAX_NAMESPACE = 128
 
 const notFound = () => new NotFound({ error: "no such agent" })
 
@@ -62,9 +61,9 @@ const namespaceHeader = (request: HttpServerRequest.HttpServerRequest) => {
   const value = request.headers["x-aitp-namespace"]?.trim()
   if (value === undefined || value === "") return Effect.undefined
   const text = Buffer.from(value, "latin1").toString("utf8") // Node hands header bytes over as Latin-1
-  return text.includes("\0") || [...text].length > MAX_NAMESPACE
-    ? Effect.fail(new BadRequest({ error: `X-Aitp-Namespace must have at most ${MAX_NAMESPACE} characters` }))
-    : Effect.succeed(text)
+  return isNamespace(text)
+    ? Effect.succeed(text)
+    : Effect.fail(new BadRequest({ error: `X-Aitp-Namespace must have at most ${MAX_NAMESPACE} characters` }))
 }
 
 /** The credential in `Authorization`, after `Bearer` or bare. */
