@@ -18,6 +18,7 @@ import { EventTypeCounts } from "./events/EventTypeCounts.ts"
 import { EventsHttp } from "./events/http.ts"
 import { GroupCommit } from "./events/GroupCommit.ts"
 import { Ingest } from "./events/Ingest.ts"
+import { IngestMetrics } from "./events/IngestMetrics.ts"
 import { LedgerHints } from "./events/LedgerHints.ts"
 import { LogLineage } from "./events/LogLineage.ts"
 import { AccessLog } from "./http/AccessLog.ts"
@@ -100,14 +101,18 @@ const Stores = Layer.mergeAll(
   EventOwners.layer,
   EventTypeCounts.layer,
   IdempotencyKeys.layer,
+  IngestMetrics.layer,
   LastSeen.layer,
   Leases.layer,
   LedgerHints.layer,
   LogLineage.layer,
   LedgerPages.layer,
   Sessions.layer,
-  Tcts.layer,
-  Layer.mergeAll(DataKeys.layer, Identity.layer).pipe(Layer.provideMerge(Secrets.layer))
+  Tcts.layer
+).pipe(
+  Layer.provideMerge(
+    Layer.mergeAll(DataKeys.layer, Identity.layer).pipe(Layer.provideMerge(Secrets.layer))
+  )
 )
 
 /** What is read across several stores. */

@@ -2,7 +2,9 @@ import { Context, Effect, Layer } from "effect"
 import type { Visibility } from "../access/Visibility.ts"
 import { Db } from "../db/Db.ts"
 import { LOG_ID } from "../events/seal.ts"
-import { MAX_TREE } from "./Delegations.ts"
+
+/** Delegations of one tree that are answered. */
+export const MAX_TREE = 10_000
 
 /** A tree as it is answered. */
 export interface RenderedTree {
@@ -28,7 +30,8 @@ export class DelegationTrees extends Context.Service<
       const { sql } = yield* Db
 
       // Everyone has one parent, so without the root nothing below it is met twice, and a cycle can only lead through
-      // the root. The limit stops the walk itself, which goes level by level.
+      // the root. The limit stops the walk itself, which goes level by level. Rows are looked up one by one (`offset 0`
+      // keeps each look-up apart), because the plan may have been made while the tables were small.
       const tree = Effect.fn("DelegationTrees.tree")(function* (rootJti: string, visibility: Visibility) {
         const root = sql`${rootJti}::uuid`
         const visible =
@@ -36,26 +39,28 @@ export class DelegationTrees extends Context.Service<
             ? sql`t.log_id = ${LOG_ID}`
             : sql`t.log_id = ${LOG_ID} and t.org_ids && ${visibility.orgIds}::uuid[]`
         const [row] = yield* sql<{ readonly json: string; readonly found: number }>`
-          with recursive below (jti, depth) as (
-            select t.jti, case when t.jti = ${root} then 0 else 1 end
+          with recursive below (jti, place, depth) as (
+            select t.jti, t.ctid, case when t.jti = ${root} then 0 else 1 end
             from delegations t
             where (t.jti = ${root} or t.parent_jti = ${root}) and ${visible}
             union all
-            select t.jti, b.depth + 1
-            from below b join delegations t on t.parent_jti = b.jti
-            where b.depth > 0 and t.jti <> ${root} and ${visible}
+            select t.jti, t.ctid, b.depth + 1
+            from below b
+            cross join lateral (
+              select t.jti, t.ctid from delegations t
+              where t.parent_jti = b.jti and t.jti <> ${root} and ${visible} offset 0
+            ) as t
+            where b.depth > 0
           ),
-          found as materialized (select jti, depth from below limit ${MAX_TREE + 1}::int),
-          fact as materialized (
-            select x.jti, min(x.revoked_at) as at
-            from found b join revocation_facts x on x.jti = b.jti and x.log_id = ${LOG_ID}
-            group by x.jti
-          ),
+          found as materialized (select jti, place, depth from below limit ${MAX_TREE + 1}::int),
           shown as (
             select t.*, b.depth, f.at, coalesce(f.at, t.ancestor_revoked_at) as revoked_at
             from found b
-            join delegations t on t.jti = b.jti and t.log_id = ${LOG_ID}
-            left join fact f on f.jti = b.jti
+            cross join lateral (select t.* from delegations t where t.ctid = b.place offset 0) as t
+            cross join lateral (
+              select min(x.revoked_at) as at from revocation_facts x
+              where x.jti = b.jti and x.log_id = ${LOG_ID} offset 0
+            ) as f
             order by t.issued_at, t.jti
             limit ${MAX_TREE}::int
           )

@@ -24,19 +24,6 @@ export interface Delegation {
   readonly conflict: boolean
 }
 
-/** A delegation in a tree. */
-export interface TreeDelegation extends Delegation {
-  /** Steps from the root: 0 is the delegation with that `jti` itself. */
-  readonly depth: number
-}
-
-export interface DelegationTree {
-  /** Oldest `issuedAt` first. */
-  readonly delegations: ReadonlyArray<TreeDelegation>
-  /** There are more than 10,000. */
-  readonly truncated: boolean
-}
-
 /** A page of delegations; absent filters match everything. */
 export interface DelegationQuery {
   /** Lower-case UUID: direct children only. */

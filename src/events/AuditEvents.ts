@@ -4,14 +4,10 @@ import { Db } from "../db/Db.ts"
 import { idempotencyCompletions } from "../idempotency/completion.ts"
 import type { Completion } from "../idempotency/model.ts"
 import { contributionArrays, hasContributions } from "./contribution-arrays.ts"
+import { Stale } from "./EventOwners.ts"
 import { historyStatement, type HistoryQuery, storedColumns } from "./history.ts"
 import type { Outcome, Recorded, StoredEvent } from "./model.ts"
 import { ledgerEvents, LOG_ID, type SealedEvent } from "./seal.ts"
-
-/** Answer of a call that found that the owners of its events had changed since they were looked up. */
-export class Stale {
-  readonly _tag = "Stale"
-}
 
 /** Answer of a call some of whose requests no longer held their idempotency keys; nothing was stored. */
 export class Lost {

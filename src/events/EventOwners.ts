@@ -30,12 +30,26 @@ const distinct = (values: ReadonlyArray<string | null>): ReadonlyArray<string> =
   ...new Set(values.filter((value) => value !== null))
 ]
 
+/** Answer of an append that found that what it was made under no longer holds; nothing was stored. */
+export class Stale {
+  readonly _tag = "Stale"
+}
+
+/** Owners change seldom; losing the race this often in a row is a fault. */
+const MAX_TRIES = 10
+
 /** Looks up which organisations an event belongs to; who changes that bumps `log_head.directory_version`. */
 export class EventOwners extends Context.Service<
   EventOwners,
   {
-    /** @param fresh true after an append was refused as stale: what is remembered is not used */
-    readonly lookUp: (events: ReadonlyArray<NewEvent>, fresh: boolean) => Effect.Effect<Owners>
+    /**
+     * Runs an append with the owners of its events. When it answers `Stale`, because what the events say or who owns them
+     * no longer holds, all is done again, events included.
+     */
+    readonly appending: <A, E, R, E2, R2>(
+      events: Effect.Effect<ReadonlyArray<NewEvent>, E, R>,
+      append: (events: ReadonlyArray<NewEvent>, owners: Owners) => Effect.Effect<A | Stale, E2, R2>
+    ) => Effect.Effect<A, E | E2, R | R2>
   }
 >()("cp/events/EventOwners") {
   static readonly layer = Layer.effect(
@@ -72,6 +86,7 @@ export class EventOwners extends Context.Service<
           where h.log_id = ${LOG_ID}`
       }
 
+      /** @param fresh true after an append was refused as stale: what is remembered is not used */
       const lookUp = Effect.fnUntraced(function* (events: ReadonlyArray<NewEvent>, fresh: boolean) {
         if (!fresh && unclaimed !== undefined) return unclaimed
         const [found] = yield* query(
@@ -97,7 +112,19 @@ export class EventOwners extends Context.Service<
         return { version, subscribed, of }
       }, Effect.orDie)
 
-      return { lookUp }
+      const appending = Effect.fnUntraced(function* <A, E, R, E2, R2>(
+        makeEvents: Effect.Effect<ReadonlyArray<NewEvent>, E, R>,
+        append: (events: ReadonlyArray<NewEvent>, owners: Owners) => Effect.Effect<A | Stale, E2, R2>
+      ) {
+        for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+          const events = yield* makeEvents
+          const answer = yield* append(events, yield* lookUp(events, tries > 0))
+          if (!(answer instanceof Stale)) return answer
+        }
+        return yield* Effect.die(new Error(`what an append depends on changed ${MAX_TRIES} times in a row`))
+      })
+
+      return { appending }
     })
   )
 }

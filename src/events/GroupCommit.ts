@@ -1,7 +1,7 @@
 import { Cause, Context, Deferred, Effect, Exit, Layer, Queue } from "effect"
 import { findUnavailable } from "../db/unavailable.ts"
 import { type Completion, ReservationLost } from "../idempotency/model.ts"
-import { AuditEvents, Lost, Stale } from "./AuditEvents.ts"
+import { AuditEvents, Lost } from "./AuditEvents.ts"
 import { EventOwners } from "./EventOwners.ts"
 import type { NewEvent, Recorded } from "./model.ts"
 import { type Provenance, seal } from "./seal.ts"
@@ -26,8 +26,6 @@ const MAX_CHARACTERS = 8_388_608
 const MAX_MEMBERS = 256
 /** While one commit is on its way to the disk, the next one is prepared and queues for the head row. */
 const COMMITTERS = 2
-/** Owners of events change seldom; losing the race this often in a row is a fault. */
-const MAX_LOOK_UPS = 10
 
 const charactersOf = ({ events }: Member) => events.reduce((sum, { payload }) => sum + payload.length, 0)
 
@@ -91,15 +89,12 @@ export class GroupCommit extends Context.Service<
           sizes: members.map((member) => member.events.length),
           completions: members.map(({ completion }) => completion)
         }
-        for (let lookUps = 0; lookUps < MAX_LOOK_UPS; lookUps += 1) {
-          const { of, subscribed, version } = yield* owners.lookUp(events, lookUps > 0)
+        return yield* owners.appending(Effect.succeed(events), (_, { of, subscribed, version }) => {
           const sealed = members.flatMap((member) =>
             seal(member.events, { ...member.provenance, orgIdsOf: of, subscribed })
           )
-          const answer = yield* auditEvents.append(sealed, version, requests)
-          if (!(answer instanceof Stale)) return answer
-        }
-        return yield* Effect.die(new Error(`owners of events changed ${MAX_LOOK_UPS} times in a row`))
+          return auditEvents.append(sealed, version, requests)
+        })
       })
 
       const settle = (waiting: Waiting, exit: Exit.Exit<Recorded, ReservationLost>) =>

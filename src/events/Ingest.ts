@@ -4,8 +4,7 @@ import type { Principal } from "../access/Principal.ts"
 import type { Completion, ReservationLost } from "../idempotency/model.ts"
 import { DataKeys } from "../identity/DataKeys.ts"
 import { LastSeen } from "../registry/LastSeen.ts"
-import { Stale } from "./AuditEvents.ts"
-import { EventOwners } from "./EventOwners.ts"
+import { EventOwners, type Stale } from "./EventOwners.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { LedgerHints } from "./LedgerHints.ts"
 import type { NewEvent, Recorded } from "./model.ts"
@@ -17,9 +16,6 @@ export interface Reporter {
   /** Receipt of the request, ms since 1970. */
   readonly receivedAt: number
 }
-
-/** What an act depends on changes seldom; losing the race this often in a row is a fault. */
-const MAX_TRIES = 10
 
 /**
  * The one way into the ledger. Whatever is recorded has been committed when the effect succeeds; a repeat of events
@@ -78,15 +74,11 @@ export class Ingest extends Context.Service<
         ) => Effect.Effect<A | Stale, E2, R2>
       ) {
         const provenance = yield* provenanceOf(reporter)
-        for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-          const events = yield* makeEvents
-          const { of, subscribed, version } = yield* owners.lookUp(events, tries > 0)
-          const result = yield* run(seal(events, { ...provenance, orgIdsOf: of, subscribed }), version)
-          if (result instanceof Stale) continue
-          hints.nudge()
-          return result
-        }
-        return yield* Effect.die(new Error(`what an act depends on changed ${MAX_TRIES} times in a row`))
+        const result = yield* owners.appending(makeEvents, (events, { of, subscribed, version }) =>
+          run(seal(events, { ...provenance, orgIdsOf: of, subscribed }), version)
+        )
+        hints.nudge()
+        return result
       })
 
       const record = Effect.fn("Ingest.record")(function* (

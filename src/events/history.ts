@@ -19,7 +19,11 @@ export interface EventFilters {
   readonly until: Date | undefined
 }
 
-/** Every event. */
+/** Left out of every view that does not ask for it by name: events of the identity provider, and published lists. */
+export const HIDDEN_SOURCE = "idp"
+export const HIDDEN_TYPE = "revocation.list_published"
+
+/** Every event that is not hidden. */
 export const unfiltered: EventFilters = {
   type: undefined,
   aid: undefined,
@@ -46,6 +50,27 @@ export const storedColumns = (sql: Sql) => sql`
   e.seq::float8 as seq, e.id, e.type, e.ts, e.created_at, e.aid_a, e.aid_b, e.session_id, e.run_id, e.namespace,
   e.grants::text as grants, e.payload, e.source, e.reported_by, e.artifacts`
 
+/** What the filters, except `aid`, and the visibility ask of the table alias `e`. */
+export const conditionsOf = (
+  sql: Sql,
+  { namespace, runId, sessionId, since, source, type, until }: EventFilters,
+  visibility: Visibility
+): Array<Statement.Fragment> => {
+  const conditions: Array<Statement.Fragment> = [
+    type === undefined
+      ? sql`e.canonical_type <> ${HIDDEN_TYPE}`
+      : sql`e.canonical_type = ${canonicalType(type)}`,
+    source === undefined ? sql`e.source <> ${HIDDEN_SOURCE}` : sql`e.source = ${source}`
+  ]
+  if (visibility._tag === "orgs") conditions.push(sql`e.org_ids && ${visibility.orgIds}::uuid[]`)
+  if (sessionId !== undefined) conditions.push(sql`e.session_id = ${sessionId}`)
+  if (runId !== undefined) conditions.push(sql`e.run_id = ${runId}`)
+  if (namespace !== undefined) conditions.push(sql`e.namespace = ${namespace}`)
+  if (since !== undefined) conditions.push(sql`e.ts >= ${since}`)
+  if (until !== undefined) conditions.push(sql`e.ts <= ${until}`)
+  return conditions
+}
+
 /** Selects one event more than the page holds, if there is one. */
 export const historyStatement = (sql: Sql, query: HistoryQuery, visibility: Visibility) => {
   const { after, aid, limit, offset } = query
@@ -53,15 +78,7 @@ export const historyStatement = (sql: Sql, query: HistoryQuery, visibility: Visi
   // Qualified: the output column `seq` is a float, which no index orders.
   const scanOrder = ascending ? sql`order by e.ts, e.seq` : sql`order by e.ts desc, e.seq desc`
   const order = ascending ? sql`order by ts, seq` : sql`order by ts desc, seq desc`
-  const conditions: Array<Statement.Fragment> = [sql`true`]
-  if (visibility._tag === "orgs") conditions.push(sql`e.org_ids && ${visibility.orgIds}::uuid[]`)
-  if (query.type !== undefined) conditions.push(sql`e.canonical_type = ${canonicalType(query.type)}`)
-  if (query.sessionId !== undefined) conditions.push(sql`e.session_id = ${query.sessionId}`)
-  if (query.runId !== undefined) conditions.push(sql`e.run_id = ${query.runId}`)
-  if (query.namespace !== undefined) conditions.push(sql`e.namespace = ${query.namespace}`)
-  if (query.source !== undefined) conditions.push(sql`e.source = ${query.source}`)
-  if (query.since !== undefined) conditions.push(sql`e.ts >= ${query.since}`)
-  if (query.until !== undefined) conditions.push(sql`e.ts <= ${query.until}`)
+  const conditions = conditionsOf(sql, query, visibility)
   if (after !== undefined) {
     conditions.push(
       ascending

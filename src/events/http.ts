@@ -1,4 +1,4 @@
-import { Clock, Effect, Metric, Option, Schema } from "effect"
+import { Clock, Effect, Option, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Principal } from "../access/Principal.ts"
@@ -19,6 +19,7 @@ import { cursors, Instant, pageOf } from "../wire/page.ts"
 import { historyQuery } from "./api.ts"
 import { AuditEvents } from "./AuditEvents.ts"
 import { Ingest } from "./Ingest.ts"
+import { IngestMetrics, type Reported } from "./IngestMetrics.ts"
 import type { Outcome, Recorded } from "./model.ts"
 import { type Batch, normaliseBatch } from "./normalise.ts"
 import { renderEvent } from "./render.ts"
@@ -28,31 +29,6 @@ import { TokenVerifier } from "./TokenVerifier.ts"
 
 /** Items whose refusal is explained. */
 const MAX_ERRORS = 20
-
-const skipped = Metric.counter("projection_skipped_total", {
-  description: "Reported sessions, tokens, delegations and revocations that could not be projected, by kind.",
-  incremental: true
-})
-const unchecked = Metric.counter("artifacts_unchecked_total", {
-  description: "Reported tokens whose signature was not checked because one request held too many.",
-  incremental: true
-})
-const dropped = Metric.counter("events_dropped_total", {
-  description: "Reported items that were refused one by one.",
-  incremental: true
-})
-const duplicates = Metric.counter("events_duplicate_total", {
-  description: "Reported events that were known already.",
-  incremental: true
-})
-const sanitised = Metric.counter("events_sanitized_total", {
-  description: "Reported events stored with replaced characters or numbers.",
-  incremental: true
-})
-const conflicts = Metric.counter("event_id_conflicts_total", {
-  description: "Reported events whose id was known with other content.",
-  incremental: true
-})
 
 /** What an answer to a report is rendered from. */
 const Facts = Schema.Struct({
@@ -94,24 +70,19 @@ const stored = ({ epoch, outcomes, seqs }: Recorded) => {
 
 const nothingStored = { inserted: 0, duplicates: 0, position: null }
 
-/** Counts what befell the items of a report. */
-const count = Effect.fnUntraced(function* (batch: Batch, recorded: Recorded | undefined) {
+const reported = (batch: Batch, recorded: Recorded | undefined): Reported => {
   const outcomes = recorded?.outcomes ?? []
   const of = (...kinds: ReadonlyArray<Outcome>) =>
     outcomes.filter((outcome) => kinds.includes(outcome)).length
-  const increments = [
-    [dropped, batch.dropped.length],
-    [duplicates, of("duplicate", "conflict", "unverifiable")],
-    [sanitised, batch.sanitised],
-    [conflicts, of("conflict")]
-  ] as const
-  for (const [counter, by] of increments) if (by > 0) yield* Metric.update(counter, by)
-  for (const kind of batch.skipped) yield* Metric.update(Metric.withAttributes(skipped, { kind }), 1)
-  if (batch.uncheckedTokens > 0) yield* Metric.update(unchecked, batch.uncheckedTokens)
-  if (batch.failedArtifacts > 0) {
-    yield* Effect.logWarning(`${batch.failedArtifacts} reported artifacts do not verify`)
+  return {
+    dropped: batch.dropped.length,
+    duplicates: of("duplicate", "conflict", "unverifiable"),
+    sanitised: batch.sanitised,
+    conflicts: of("conflict"),
+    uncheckedTokens: batch.uncheckedTokens,
+    skipped: batch.skipped
   }
-})
+}
 
 /** Fingerprint of who reports: part of derived event ids, so that nobody can aim at another's. */
 const fingerprint = ({ actorId, credentialHash }: Principal): string =>
@@ -127,6 +98,7 @@ export const EventsHttp = HttpApiBuilder.group(
     const idempotency = yield* Idempotency
     const ingest = yield* Ingest
     const events = yield* AuditEvents
+    const metrics = yield* IngestMetrics
     const verifier = yield* TokenVerifier
     const random = yield* SecureRandom.SecureRandom
     const newId = yield* Effect.map(
@@ -138,7 +110,6 @@ export const EventsHttp = HttpApiBuilder.group(
       verification: limits.artifactVerification,
       maxPayloadBytes: limits.maxPayloadBytes
     }
-    for (const counter of [dropped, duplicates, sanitised, conflicts]) yield* Metric.update(counter, 0)
 
     return handlers
       .handleRaw(
@@ -165,13 +136,16 @@ export const EventsHttp = HttpApiBuilder.group(
                 policy
               })
               const known = judged(batch)
+              if (batch.failedArtifacts > 0) {
+                yield* Effect.logWarning(`${batch.failedArtifacts} reported artifacts do not verify`)
+              }
               if (batch.events.length === 0) {
-                yield* count(batch, undefined)
+                metrics.count(reported(batch, undefined))
                 return { facts: { ...known, ...nothingStored }, committed: false }
               }
               const completion = reservation === undefined ? undefined : completionWith(reservation, known)
               const recorded = yield* ingest.record({ principal, receivedAt }, batch.events, completion)
-              yield* count(batch, recorded)
+              metrics.count(reported(batch, recorded))
               return { facts: { ...known, ...stored(recorded) }, committed: true }
             })
           )

@@ -2,12 +2,11 @@ import { Context, Effect, Layer } from "effect"
 import type { SqlError, Statement } from "effect/sql"
 import { BackgroundDb, Db } from "../db/Db.ts"
 import type { Sql } from "../db/sql.ts"
-import { storedColumns } from "../events/history.ts"
+import { conditionsOf, storedColumns } from "../events/history.ts"
 import type { StoredEvent } from "../events/model.ts"
 import { LOG_ID } from "../events/seal.ts"
-import { canonicalType } from "../events/types.ts"
 import type { Extent } from "./position.ts"
-import { HIDDEN_SOURCE, HIDDEN_TYPE, type Selection } from "./selection.ts"
+import type { Selection } from "./selection.ts"
 
 /** A stored event with what decides who gets it. */
 export interface LedgerRow extends StoredEvent {
@@ -23,22 +22,10 @@ export interface Window {
 
 const columns = (sql: Sql) => sql`${storedColumns(sql)}, e.org_ids::text[] as org_ids`
 
-const conditionsOf = (sql: Sql, selection: Selection): ReadonlyArray<Statement.Fragment> => {
-  const { aid, namespace, runId, sessionId, since, source, type, until, visibility } = selection
-  const conditions: Array<Statement.Fragment> = [
-    type === undefined
-      ? sql`e.canonical_type <> ${HIDDEN_TYPE}`
-      : sql`e.canonical_type = ${canonicalType(type)}`,
-    source === undefined ? sql`e.source <> ${HIDDEN_SOURCE}` : sql`e.source = ${source}`
-  ]
-  if (visibility._tag === "orgs") conditions.push(sql`e.org_ids && ${visibility.orgIds}::uuid[]`)
-  if (runId !== undefined) conditions.push(sql`e.run_id = ${runId}`)
-  if (sessionId !== undefined) conditions.push(sql`e.session_id = ${sessionId}`)
-  if (aid !== undefined) conditions.push(sql`(e.aid_a = ${aid} or e.aid_b = ${aid})`)
-  if (namespace !== undefined) conditions.push(sql`e.namespace = ${namespace}`)
-  if (since !== undefined) conditions.push(sql`e.ts >= ${since}`)
-  if (until !== undefined) conditions.push(sql`e.ts <= ${until}`)
-  return conditions
+const selected = (sql: Sql, selection: Selection): ReadonlyArray<Statement.Fragment> => {
+  const { aid, visibility } = selection
+  const conditions = conditionsOf(sql, selection, visibility)
+  return aid === undefined ? conditions : [...conditions, sql`(e.aid_a = ${aid} or e.aid_b = ${aid})`]
 }
 
 /** The ledger in the order of its positions. */
@@ -81,7 +68,7 @@ export class LedgerPages extends Context.Service<
       const select = (selection: Selection, { after, limit, upTo }: Window) => sql<LedgerRow>`
         select ${columns(sql)} from audit_events e
         where e.log_id = ${LOG_ID} and e.seq > ${after}::bigint and e.seq <= ${upTo}::bigint
-          and ${sql.and(conditionsOf(sql, selection))}
+          and ${sql.and(selected(sql, selection))}
         order by e.seq limit ${limit}::int`
 
       return { extent, next, select }

@@ -1,5 +1,5 @@
 import { type Visibility, visibilityKey } from "../access/Visibility.ts"
-import type { EventFilters } from "../events/history.ts"
+import { type EventFilters, HIDDEN_SOURCE, HIDDEN_TYPE } from "../events/history.ts"
 import { canonicalType } from "../events/types.ts"
 
 /** Which events a reader gets; `type` is canonical. */
@@ -21,10 +21,6 @@ export interface Routing {
   readonly source: string
   readonly orgIds: ReadonlyArray<string>
 }
-
-/** Left out of every view that does not name it: `source=idp` (idp contract §7), published lists (ruling R14). */
-export const HIDDEN_SOURCE = "idp"
-export const HIDDEN_TYPE = "revocation.list_published"
 
 export const selectionOf = (filters: EventFilters, visibility: Visibility): Selection => ({
   ...filters,

@@ -17,6 +17,19 @@ const typesOf = ({ events }: EventPage) => events.map(({ type }) => type)
 const at = (seconds: number) => new Date(1_700_000_000_000 + seconds * 1000).toISOString()
 
 layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("history", (it) => {
+  it.effect("leaves published lists out unless their type is asked for", () =>
+    Effect.gen(function* () {
+      const run_id = unique("run")
+      const type = "revocation.list_published"
+      yield* ingest([
+        { type, runId: run_id, ts: at(1) },
+        { type: "seen", runId: run_id, ts: at(0) }
+      ])
+      assert.deepEqual(typesOf(yield* history({ run_id })), ["seen"])
+      assert.deepEqual(typesOf(yield* history({ run_id, type })), [type])
+    })
+  )
+
   it.effect("finds by every filter in every spelling, and nothing else", () =>
     Effect.gen(function* () {
       const own = unique("it")
