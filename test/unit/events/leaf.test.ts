@@ -19,6 +19,7 @@ interface Vector {
     readonly aidB: string | null
     readonly sessionId: string | null
     readonly runId: string | null
+    readonly grants: ReadonlyArray<string> | null
     readonly namespace: string | null
     readonly source: string
     readonly reportedBy: string
