@@ -1,4 +1,8 @@
-import { Config, Effect, Option, Redacted, Schema, SchemaIssue, SchemaTransformation } from "effect"
+import { hash } from "node:crypto"
+import { Config, Effect, Option, Redacted, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
+import * as Host from "effect/net/Host"
+import * as IpNetwork from "effect/net/IpNetwork"
+import * as NetAddress from "effect/net/NetAddress"
 
 /**
  * Readers of single environment variables. An empty variable counts as unset; one that does not parse fails with
@@ -48,13 +52,47 @@ export const integer = (name: string, min: number, max = Number.MAX_SAFE_INTEGER
 export const word = <const Words extends ReadonlyArray<string>>(name: string, words: Words) =>
   variable<Words[number]>(name, `one of ${words.join(", ")}`, (input) => words.find((each) => each === input))
 
+const entriesOf = (input: string): ReadonlyArray<string> =>
+  input
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "")
+
 /** Comma-separated entries, each trimmed, empty ones dropped. */
-export const list = (name: string) =>
-  variable(name, "comma-separated text", (input): ReadonlyArray<string> =>
-    input
-      .split(",")
-      .map((entry) => entry.trim())
-      .filter((entry) => entry !== "")
+export const list = (name: string) => variable(name, "comma-separated text", entriesOf)
+
+/** Comma-separated networks such as `10.0.0.0/8` or `fd00::/8`, without host bits. */
+export const networks = (name: string) =>
+  variable(
+    name,
+    "comma-separated networks in CIDR notation without host bits",
+    (input): ReadonlyArray<IpNetwork.IpNetwork> | undefined => {
+      const parsed = entriesOf(input).map(IpNetwork.fromString)
+      return parsed.every(Result.isSuccess) ? parsed.map(({ success }) => success) : undefined
+    }
+  )
+
+/** A host in the spelling of the URL parser, without the root's dot; a leading dot before a name is kept. */
+const hostOf = (entry: string): string | undefined => {
+  const address = NetAddress.ipFromString(entry.replace(/^\[(.*)\]$/, "$1"))
+  if (Result.isSuccess(address)) {
+    const text = NetAddress.formatIp(address.success)
+    return new URL(NetAddress.isIpv6Address(address.success) ? `http://[${text}]` : `http://${text}`).hostname
+  }
+  const name = Host.domainNameFromString(entry.replace(/^\./, ""))
+  if (Result.isFailure(name) || name.success === ".") return undefined
+  return (entry.startsWith(".") ? "." : "") + name.success.replace(/\.$/, "")
+}
+
+/** Comma-separated hosts, without scheme and port; one with a leading dot stands for its subdomains, too. */
+export const hosts = (name: string) =>
+  variable(
+    name,
+    "comma-separated host names or addresses, without scheme and port",
+    (input): ReadonlyArray<string> | undefined => {
+      const parsed = entriesOf(input).map(hostOf)
+      return parsed.every((host) => host !== undefined) ? parsed : undefined
+    }
   )
 
 /** 32 bytes as 64 hexadecimal digits. */
@@ -72,12 +110,83 @@ export const httpUrl = (name: string) =>
       : undefined
   })
 
+/** Name of a key of signed notes (C2SP signed-note): no white space, no plus. */
+export const noteName = (name: string) =>
+  variable(name, "a name of at most 255 characters without white space and plus", (input) =>
+    /^[^\s+]{1,255}$/.test(input) ? input : undefined
+  )
+
+/** A witness of the log. */
+export interface Witness {
+  /** Its verifier key, as written. */
+  readonly vkey: string
+  /** Prefix of what it is asked, without trailing slash. */
+  readonly url: string
+}
+
+const VKEY = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})$/
+
+/** Whether it is the verifier key of one who cosigns with Ed25519 (C2SP tlog-cosignature: type 0x04), and its id fits. */
+const isWitnessKey = (vkey: string): boolean => {
+  const [, name = "", id, encoded = ""] = VKEY.exec(vkey) ?? []
+  const key = Buffer.from(encoded, "base64")
+  return (
+    key[0] === 4 &&
+    hash("sha256", Buffer.concat([Buffer.from(`${name}\n`), key]), "hex").startsWith(id ?? "-")
+  )
+}
+
+const witnessOf = (entry: string): Witness | undefined => {
+  const [vkey = "", url = "", ...rest] = entry.split(/\s+/)
+  const isUrl = URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
+  return isUrl && rest.length === 0 && isWitnessKey(vkey) ? { vkey, url: url.replace(/\/+$/, "") } : undefined
+}
+
+/** Comma-separated witnesses: the verifier key, a space and the URL of each. */
+export const witnesses = (name: string) =>
+  variable(
+    name,
+    "comma-separated entries of a witness's verifier key, a space and its URL",
+    (input): ReadonlyArray<Witness> | undefined => {
+      const parsed = entriesOf(input).map(witnessOf)
+      return parsed.every((witness) => witness !== undefined) ? parsed : undefined
+    }
+  )
+
 /** A connection URL of one of the given schemes, kept secret because it may hold a password. */
 export const connectionUrl = (name: string, schemes: ReadonlyArray<string>) =>
   variable(name, `a URL starting ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`, (input) =>
     URL.canParse(input) && schemes.includes(new URL(input).protocol.slice(0, -1))
       ? Redacted.make(input)
       : undefined
+  )
+
+const isPercentEncoded = (text: string): boolean => {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** URL of a Redis server, kept secret because it may hold a password. The path is the number of a database. */
+export const redisUrl = (name: string) =>
+  variable(name, "a URL like redis://user:password@host:port/database, or rediss://", (input) => {
+    const url = URL.canParse(input) ? new URL(input) : undefined
+    return url !== undefined &&
+      /^rediss?:$/.test(url.protocol) &&
+      url.hostname !== "" &&
+      /^\/?\d*$/.test(url.pathname) &&
+      isPercentEncoded(url.username + url.password)
+      ? Redacted.make(input)
+      : undefined
+  })
+
+/** Name of an HTTP header (RFC 9110 §5.1), lower-case as Node names them. */
+export const headerName = (name: string) =>
+  variable(name, "the name of a header", (input) =>
+    /^[\w!#$%&'*+.^`|~-]+$/.test(input) ? input.toLowerCase() : undefined
   )
 
 /** One AES-256 key of the data encryption ring. */

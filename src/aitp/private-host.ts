@@ -2,7 +2,8 @@ import { Result } from "effect"
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as NetAddress from "effect/net/NetAddress"
 
-const privateNetworks = [
+/** Loopback, private and link-local networks. */
+export const privateNetworks = [
   "127.0.0.0/8",
   "10.0.0.0/8",
   "172.16.0.0/12",

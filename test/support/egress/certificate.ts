@@ -1,0 +1,20 @@
+/** A certificate for hook.test, signed by its own key; of use to nobody outside these tests, and valid to 2126. */
+export const certificate = `-----BEGIN CERTIFICATE-----
+MIIBlDCCATugAwIBAgIUNF3tb2VvEpxSFrAjyjsNWUdw3HcwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJaG9vay50ZXN0MCAXDTI2MTEyMjIxMjYyMVoYDzIxMjYxMDI5
+MjEyNjIxWjAUMRIwEAYDVQQDDAlob29rLnRlc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATiHT6HPsQPxfkMLCVXdlMil8S2tEFztv4jWxZZqpnsiMzf8mPj9Mth
+4Y1S3t4nFJe6O87qddQ3z/m5Ndl+1CYTo2kwZzAdBgNVHQ4EFgQUsnnm5hQkRAWz
+SE86js0h6KSiLnAwHwYDVR0jBBgwFoAUsnnm5hQkRAWzSE86js0h6KSiLnAwFAYD
+VR0RBA0wC4IJaG9vay50ZXN0MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwID
+RwAwRAIgAT9NDRjDDQqbi8DvzG34w47oaBT6qfhpUm1xWeC7t1wCIDLWQ+Mg+MU8
+UwSvrDWjltN+ahCJbE+Ue8I5DMsak+EI
+-----END CERTIFICATE-----
+`
+
+export const privateKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg7di85n+RmcnKAJcd
+RsbShI2cgnmZchwv6AF0OL5mINehRANCAATiHT6HPsQPxfkMLCVXdlMil8S2tEFz
+tv4jWxZZqpnsiMzf8mPj9Mth4Y1S3t4nFJe6O87qddQ3z/m5Ndl+1CYT
+-----END PRIVATE KEY-----
+`
