@@ -33,19 +33,23 @@ export class Db extends Context.Service<Db, Database>()("cp/db/Db") {
   static readonly layer = Layer.effectContext(
     Effect.gen(function* () {
       const target = yield* DbTarget
-      const pool = (session: SessionLimits, connections: number) =>
+      const pool = (name: string, session: SessionLimits, connections: number) =>
         Pool.make(
+          name,
           connectionConfig(target.address, session, target.searchPath),
           connections,
           session.statementTimeoutMs + ANSWER_GRACE_MS
         )
-      const request = yield* pool(limits.request, target.requestConnections)
-      const background = yield* pool(limits.background, target.backgroundConnections)
+      const request = yield* pool("request", limits.request, target.requestConnections)
+      const background = yield* pool("background", limits.background, target.backgroundConnections)
       const sql = yield* SqlOf.make((f) =>
         Effect.withFiber((fiber) => f(fiber.getRef(OnBackground) ? background : request))
       )
       const backgroundSql = yield* SqlOf.make((f) => f(background), sql.transactionService)
-      return Context.make(Db, database(sql)).pipe(Context.add(BackgroundDb, database(backgroundSql)))
+      return Context.make(Db, database(sql)).pipe(
+        Context.add(BackgroundDb, database(backgroundSql)),
+        Context.add(DbPools, { request, background })
+      )
     })
   ).pipe(Layer.provide(Reactivity.layer))
 }
@@ -55,6 +59,12 @@ export class Db extends Context.Service<Db, Database>()("cp/db/Db") {
  * `Db.layer`; transactions of the two join.
  */
 export class BackgroundDb extends Context.Service<BackgroundDb, Database>()("cp/db/BackgroundDb") {}
+
+/** How much of the connections is in use. Provided by `Db.layer`. */
+export class DbPools extends Context.Service<
+  DbPools,
+  Readonly<Record<"request" | "background", Pick<Pool.BoundedPool, "lent" | "size">>>
+>()("cp/db/DbPools") {}
 
 const OnBackground = Context.Reference<boolean>("cp/db/OnBackground", { defaultValue: () => false })
 

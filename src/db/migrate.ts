@@ -10,7 +10,8 @@ import { databaseUnavailable, reasonOf } from "./unavailable.ts"
 /** Longest wait in ms of a migration for a table that others use: a queue behind it would stop the service. */
 const LOCK_TIMEOUT_MS = 10_000
 
-interface Applied {
+/** A migration as the database remembers it. */
+export interface Applied {
   readonly id: number
   readonly name: string
   readonly sha256: string

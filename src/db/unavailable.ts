@@ -14,6 +14,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   "25P03", // this process stopped inside a transaction and the server ended the session
   "40001", // serialisation failure and deadlock: nothing was written, the same request can succeed
   "40P01",
+  "55000", // the database takes no connections now; no statement of ours asks for anything else that can give it
   "55P03", // lock_timeout
   "57014", // statement_timeout: see databaseUnavailable
   "57P01", // shutdown, crash, starting up, dropped, idle session ended

@@ -1,7 +1,10 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Result } from "effect"
+import { byteaArray, textArray } from "../db/arrays.ts"
 import { Db } from "../db/Db.ts"
+import { DataKeys } from "../identity/DataKeys.ts"
+import { REWRAP_BATCH, rewrap, type Rewrapped } from "../identity/rewrap.ts"
 import { idempotencyCompletion } from "./completion.ts"
-import type { Answer, Completion, Identity, Reservation } from "./model.ts"
+import { type Answer, bodyContext, type Completion, type Identity, type Reservation } from "./model.ts"
 
 /** What is known of a key when a request comes with it. */
 export type Found =
@@ -16,6 +19,14 @@ interface Row {
   readonly facts: unknown
   readonly responseBody: Uint8Array | null
   readonly mediaType: string | null
+  readonly encrypted: boolean
+}
+
+/** A row whose body shows a secret. */
+interface Encrypted {
+  readonly credentialHash: Uint8Array
+  readonly key: string
+  readonly body: Uint8Array
 }
 
 const answerOf = ({ facts, mediaType, responseBody, responseStatus }: Row): Answer => ({
@@ -62,23 +73,36 @@ export class IdempotencyKeys extends Context.Service<
      * count of these.
      */
     readonly prune: (before: Date, limit: number) => Effect.Effect<number>
+    /** Brings the encrypted answers of a route under the current key. */
+    readonly rewrap: (scope: string) => Effect.Effect<Rewrapped>
   }
 >()("cp/idempotency/IdempotencyKeys") {
   static readonly layer = Layer.effect(
     IdempotencyKeys,
     Effect.gen(function* () {
       const { sql } = yield* Db
+      const dataKeys = yield* DataKeys
+
+      /** The row with its body as it was sent. */
+      const readable = (row: Row, identity: Identity) =>
+        row.responseBody === null || !row.encrypted
+          ? Effect.succeed(row)
+          : Effect.map(
+              Effect.fromResult(dataKeys.decrypt(row.responseBody, bodyContext(identity))),
+              (responseBody): Row => ({ ...row, responseBody })
+            )
 
       const reserve = Effect.fn("IdempotencyKeys.reserve")(function* (
-        { credentialHash, key, scope }: Identity,
+        identity: Identity,
         request: { readonly fingerprint: Uint8Array; readonly leaseToken: string; readonly leaseMs: number }
       ) {
+        const { credentialHash, key, scope } = identity
         const [row] = yield* sql<Row>`
-          select outcome, response_status, facts, response_body, media_type from reserve_idempotency_v1(
+          select outcome, response_status, facts, response_body, media_type, encrypted from reserve_idempotency_v1(
             ${scope}, ${Buffer.from(credentialHash, "hex")}::bytea, ${key}, ${request.fingerprint}::bytea,
             ${request.leaseToken}::uuid, make_interval(secs => ${request.leaseMs / 1000}::float8))`
         if (row === undefined) return yield* Effect.die(new Error("reserve_idempotency_v1 gave no row"))
-        return foundOf(row)
+        return foundOf(yield* readable(row, identity))
       }, Effect.orDie)
 
       const complete = Effect.fn("IdempotencyKeys.complete")(function* (completion: Completion) {
@@ -106,7 +130,41 @@ export class IdempotencyKeys extends Context.Service<
         return removed.length
       }, Effect.orDie)
 
-      return { reserve, complete, release, prune }
+      const rewrapScope = Effect.fn("IdempotencyKeys.rewrap")(function* (scope: string) {
+        const { header } = dataKeys
+        return yield* rewrap<Encrypted, readonly [row: Encrypted, body: Uint8Array]>({
+          read: (after) =>
+            Effect.orDie(sql<Encrypted>`
+              select credential_hash, key, response_body as body from idempotency_keys
+              where scope = ${scope} and encrypted and substr(response_body, 1, ${header.length}::int) <> ${header}::bytea
+                and (credential_hash, key) > (${after?.credentialHash ?? Buffer.alloc(0)}::bytea, ${after?.key ?? ""})
+              order by credential_hash, key limit ${REWRAP_BATCH}::int`),
+          change: (row) => {
+            const credentialHash = Buffer.from(row.credentialHash).toString("hex")
+            const context = bodyContext({ scope, credentialHash, key: row.key })
+            return Result.map(dataKeys.decrypt(row.body, context), (body) => [
+              row,
+              dataKeys.encrypt(body, context)
+            ])
+          },
+          write: (changed) =>
+            Effect.map(
+              Effect.orDie(sql`
+                update idempotency_keys k set response_body = c.body
+                from unnest(
+                  ${byteaArray(changed.map(([row]) => row.credentialHash))}::bytea[],
+                  ${textArray(changed.map(([row]) => row.key))}::text[],
+                  ${byteaArray(changed.map(([row]) => row.body))}::bytea[],
+                  ${byteaArray(changed.map(([, body]) => body))}::bytea[]) as c (credential_hash, key, known, body)
+                where k.scope = ${scope} and k.credential_hash = c.credential_hash and k.key = c.key
+                  and k.response_body = c.known
+                returning 1 as done`),
+              (rows) => rows.length
+            )
+        })
+      })
+
+      return { reserve, complete, release, prune, rewrap: rewrapScope }
     })
   )
 }

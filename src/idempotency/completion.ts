@@ -13,7 +13,8 @@ export const idempotencyCompletion = (sql: Sql, completion: Completion) => {
   return sql`row(
     ${reservation.scope}::text, ${hash(reservation.credentialHash)}::bytea, ${reservation.key}::text,
     ${reservation.leaseToken}::uuid, ${answer.status}::smallint, ${factsOf(completion)}::text::jsonb,
-    ${answer.body?.bytes ?? null}::bytea, ${answer.body?.mediaType ?? null}::text, false)::idempotency_completion_v1`
+    ${answer.body?.bytes ?? null}::bytea, ${answer.body?.mediaType ?? null}::text,
+    ${answer.body?.encrypted === true}::boolean)::idempotency_completion_v1`
 }
 
 /**
@@ -28,7 +29,7 @@ export const idempotencyCompletions = (sql: Sql, completions: ReadonlyArray<Comp
   return sql`(
     select array_agg(
       case when scope is not null then
-        row(scope, credential, key, lease, status::smallint, facts::jsonb, body, media, false)::idempotency_completion_v1
+        row(scope, credential, key, lease, status::smallint, facts::jsonb, body, media, encrypted::boolean)::idempotency_completion_v1
       end order by n)
     from unnest(
       ${text((each) => each.reservation.scope)}::text[],
@@ -38,6 +39,7 @@ export const idempotencyCompletions = (sql: Sql, completions: ReadonlyArray<Comp
       ${text((each) => String(each.answer.status))}::text[],
       ${text(factsOf)}::text[],
       ${bytes((each) => each.answer.body?.bytes)}::bytea[],
-      ${text((each) => each.answer.body?.mediaType)}::text[]
-    ) with ordinality as t (scope, credential, key, lease, status, facts, body, media, n))`
+      ${text((each) => each.answer.body?.mediaType)}::text[],
+      ${text((each) => String(each.answer.body?.encrypted === true))}::text[]
+    ) with ordinality as t (scope, credential, key, lease, status, facts, body, media, encrypted, n))`
 }

@@ -22,9 +22,13 @@ export interface Answer {
   readonly status: number
   /** What the body is rendered from, by the same function for the answer and for each replay. */
   readonly facts?: unknown
-  /** The body as sent. */
-  readonly body?: { readonly bytes: Uint8Array; readonly mediaType: string }
+  /** The body as sent; `encrypted` for the place `bodyContext` names when it shows a secret. */
+  readonly body?: { readonly bytes: Uint8Array; readonly mediaType: string; readonly encrypted?: boolean }
 }
+
+/** Where the encrypted body of an answer belongs. */
+export const bodyContext = ({ credentialHash, key, scope }: Identity) =>
+  ["idempotency_keys.response_body", scope, credentialHash, key] as const
 
 /** A reservation and the answer it is completed with, in the transaction of the effects. */
 export interface Completion {

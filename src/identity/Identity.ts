@@ -3,7 +3,7 @@ import { type Aid, formatAid } from "../aitp/aid.ts"
 import { ed25519Signer, type Signer } from "../aitp/signer.ts"
 import { Secrets } from "./Secrets.ts"
 
-/** The service's own key. It signs the own manifest and the revocation list, nothing else. */
+/** The service's own key. It signs the own manifest, the revocation list and the feeds made from that list, nothing else. */
 export class Identity extends Context.Service<
   Identity,
   {

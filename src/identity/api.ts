@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { Access, open } from "../access/Access.ts"
 import { HandshakeNotSupported, Unavailable } from "../wire/errors.ts"
+import { Conditional } from "../wire/headers.ts"
 
 const OwnManifest = Schema.Struct({
   /** Signed manifest of this service (RFC-AITP-0003 §3); it accepts no peer. */
@@ -11,6 +12,7 @@ const OwnManifest = Schema.Struct({
 const manifest = <const Name extends string, const Path extends `/${string}`>(name: Name, path: Path) =>
   HttpApiEndpoint.get(name, path, { success: OwnManifest, error: Unavailable })
     .annotate(Access, open)
+    .annotate(Conditional, true)
     .annotateMerge(OpenApi.annotations({ summary: "The service's own signed manifest" }))
 
 const HELLO = "/api/aitp/handshake/hello"

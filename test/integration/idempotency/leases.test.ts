@@ -12,12 +12,13 @@ import { BadRequest } from "../../../src/wire/errors.ts"
 import { acting, Acts, ask } from "../../support/idempotency/acts.ts"
 import { TestDb } from "../../support/db/TestDb.ts"
 import { eventually } from "../../support/db/eventually.ts"
-import { testConfig } from "../../support/TestPlatform.ts"
+import { testPlatform } from "../../support/TestPlatform.ts"
 
 /** Leases are dead from the start: whoever comes second takes over. */
 const Suite = Idempotency.layerOf({ leaseMs: 0 }).pipe(
   Layer.provideMerge(Layer.mergeAll(IdempotencyKeys.layer, Acts.layer)),
-  Layer.provideMerge(Layer.mergeAll(TestDb, testConfig()))
+  Layer.provideMerge(testPlatform()),
+  Layer.provideMerge(TestDb)
 )
 
 const fresh = () => `k-${randomUUID()}`

@@ -18,11 +18,12 @@ import {
 import { Acts, ask } from "../../support/idempotency/acts.ts"
 import { TestDb } from "../../support/db/TestDb.ts"
 import { eventually } from "../../support/db/eventually.ts"
-import { testConfig } from "../../support/TestPlatform.ts"
+import { testPlatform } from "../../support/TestPlatform.ts"
 
 const Suite = Idempotency.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(IdempotencyKeys.layer, Acts.layer)),
-  Layer.provideMerge(Layer.mergeAll(TestDb, testConfig()))
+  Layer.provideMerge(testPlatform()),
+  Layer.provideMerge(TestDb)
 )
 
 /** A key, and the label of its act, of its own. */

@@ -146,7 +146,14 @@ export const ask = <E, R>(
       Effect.provideService(CurrentRequest, {
         id: "request-1",
         principal: anonymous,
-        route: { key: "", method: "POST", template: path, access: platform, bodyLimit: 0 },
+        route: {
+          key: "",
+          method: "POST",
+          template: path,
+          access: platform,
+          bodyLimit: 0,
+          limitedBy: "caller"
+        },
         wantsProblem: asked.wantsProblem ?? false
       })
     )
