@@ -36,15 +36,20 @@ const hostsOf = ({ rawHeaders }: IncomingMessage): number => {
 }
 
 /**
- * Why a request does not get to its handler; undefined lets it, with `principal` and `route` set. The order is part of
- * the contract: credential, then path and method, then size, so that nobody learns without a key what exists.
+ * Why a request does not get to its handler, in three steps; undefined lets it go on. Their order is part of the
+ * contract: credential, then rate limit, then path and method, then size, so that nobody learns without a key what
+ * exists, and nobody tries keys for ever.
  */
-export const refusalOf = (exchange: Exchange, apiKeys: ApiKeys): WireError | undefined => {
-  const { isApi, path, request, resource, source } = exchange
-  // RFC 9112 §3.2; 1.0 knows no such header
-  const hosts = hostsOf(source)
-  if (hosts > 1 || (hosts === 0 && source.httpVersionMinor === 1)) return hostless
 
+/** Of a request that proxies and this service may read differently (RFC 9112 §3.2). */
+export const malformationOf = ({ source }: Exchange): WireError | undefined => {
+  const hosts = hostsOf(source)
+  return hosts > 1 || (hosts === 0 && source.httpVersionMinor === 1) ? hostless : undefined // 1.0 knows no such header
+}
+
+/** Sets the principal, when there is one. */
+export const credentialRefusalOf = (exchange: Exchange, apiKeys: ApiKeys): WireError | undefined => {
+  const { isApi, request, resource, source } = exchange
   const route = resource?.byMethod.get(request.method)
   const { authorization } = source.headers
   const admission =
@@ -55,10 +60,13 @@ export const refusalOf = (exchange: Exchange, apiKeys: ApiKeys): WireError | und
         : anonymous
   if (isWireError(admission)) return admission
   exchange.principal = admission
+  return undefined
+}
 
-  // Rate limits belong here: after the credential that names the bucket, before anything is looked up or read. A
-  // request refused above is counted in `public-ip` first.
-
+/** Sets the route. */
+export const refusalOf = (exchange: Exchange): WireError | undefined => {
+  const { path, request, resource, source } = exchange
+  const route = resource?.byMethod.get(request.method)
   if (!isDecodable(path)) return undecodable
   if (resource === undefined) return notFound
   if (route === undefined) return methodNotAllowed

@@ -13,12 +13,14 @@ export interface ApiKeys {
   readonly admit: (authorization: string | undefined, access: AccessRule) => Admission
   /** For a path under `/api` that no endpoint has: gated like everything that is not listed as public. */
   readonly admitUnknown: (authorization: string | undefined) => Admission
+  /** Whether gated routes are open to everyone: no keys, not production. */
+  readonly isOpen: boolean
 }
 
 const digest = (key: string): Buffer => hash("sha256", key, "buffer")
 
 /** The key in an `Authorization` value: after `Bearer`, or the bare value. */
-const keyOf = (authorization: string): string => {
+export const keyOf = (authorization: string): string => {
   const value = authorization.trim()
   return /^bearer(?:\s|$)/i.test(value) ? value.slice(6).trim() : value
 }
@@ -54,6 +56,7 @@ export const make = (keys: ReadonlyArray<Redacted.Redacted>, production: boolean
       // an enrollment token travels in the same header and must not be taken for a key
       return (access._tag === "public" && find(authorization)) || anonymous
     },
-    admitUnknown: admitGated
+    admitUnknown: admitGated,
+    isOpen: entries.length === 0 && !production
   }
 }

@@ -61,16 +61,23 @@ export const bytesUpTo = (limit: number) =>
 
 const invalid = (reason: string) => new BodyInvalid({ error: `request body ${reason}` })
 
+interface JsonOptions {
+  readonly maxDepth?: number
+  readonly raw?: boolean
+}
+
+const parse = (received: Buffer, options?: JsonOptions): Result.Result<unknown, BodyInvalid> => {
+  const parsed = JsonText.parse(received, options?.maxDepth ?? JsonText.DEFAULT_DEPTH)
+  if ("refusal" in parsed) return Result.fail(invalid(parsed.refusal))
+  if (options?.raw === true) return Result.succeed(parsed.value)
+  return JsonText.hasNul(parsed.text, parsed.value)
+    ? Result.fail(invalid("must not contain NUL"))
+    : Result.succeed(JsonText.wellFormed(parsed.text, parsed.value))
+}
+
 /** JSON body of any type. `raw` keeps strings as sent: events are cleaned by their own rules. */
-export const json = (options?: { readonly maxDepth?: number; readonly raw?: boolean }) =>
-  Effect.flatMap(bytes, (received) => {
-    const parsed = JsonText.parse(received, options?.maxDepth ?? JsonText.DEFAULT_DEPTH)
-    if ("refusal" in parsed) return Effect.fail(invalid(parsed.refusal))
-    if (options?.raw === true) return Effect.succeed(parsed.value)
-    return JsonText.hasNul(parsed.text, parsed.value)
-      ? Effect.fail(invalid("must not contain NUL"))
-      : Effect.succeed(JsonText.wellFormed(parsed.text, parsed.value))
-  })
+export const json = (options?: JsonOptions) =>
+  Effect.flatMap(bytes, (received) => Effect.fromResult(parse(received, options)))
 
 const describeIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -80,6 +87,17 @@ export const explain = (error: Schema.SchemaError): string => {
   const path = (issue?.path ?? []).map((key) => String(typeof key === "object" ? key.key : key)).join(".")
   const reason = issue?.message ?? "is invalid"
   return (path === "" ? reason : `${path}: ${reason}`).slice(0, 199)
+}
+
+const asObject = (value: unknown): Result.Result<object, BodyInvalid> =>
+  typeof value !== "object" || value === null || Array.isArray(value)
+    ? Result.fail(invalid("must be a JSON object"))
+    : Result.succeed(value)
+
+const membersOf = <A, I>(schema: Schema.Codec<A, I>) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  return (value: object) =>
+    Result.mapError(decode(value), (error) => new BodyInvalid({ error: explain(error) }))
 }
 
 /**
@@ -92,13 +110,33 @@ export const explain = (error: Schema.SchemaError): string => {
  * ```
  */
 export const object = <A, I>(schema: Schema.Codec<A, I>) => {
-  const decode = Schema.decodeUnknownResult(schema)
-  return Effect.flatMap(json(), (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      return Effect.fail(invalid("must be a JSON object"))
-    }
-    return Effect.fromResult(
-      Result.mapError(decode(value), (error) => new BodyInvalid({ error: explain(error) }))
+  const read = membersOf(schema)
+  return Effect.flatMap(json(), (value) => Effect.fromResult(Result.flatMap(asObject(value), read)))
+}
+
+/** As `object`; a request without a body counts as one with `{}`. */
+export const objectOrNone = <A, I>(schema: Schema.Codec<A, I>) => {
+  const read = membersOf(schema)
+  return Effect.flatMap(bytes, (received) =>
+    Effect.fromResult(
+      received.length === 0 ? read({}) : parse(received).pipe(Result.flatMap(asObject), Result.flatMap(read))
     )
-  })
+  )
+}
+
+/**
+ * As `object`, for routes with an `Idempotency-Key`: that the body is a JSON object is settled before the key is looked
+ * at, its members are judged by the request that runs.
+ */
+export const keyedObject = <A, I>(schema: Schema.Codec<A, I>) => {
+  const read = membersOf(schema)
+  return Effect.flatMap(bytes, (received) =>
+    Effect.fromResult(
+      Result.map(Result.flatMap(parse(received), asObject), (value) => ({
+        /** As received. */
+        received,
+        members: Effect.suspend(() => Effect.fromResult(read(value)))
+      }))
+    )
+  )
 }

@@ -25,7 +25,8 @@ const RESPONSE_HEADERS = [
   "etag",
   "link",
   "aitp-last-event-id",
-  "x-jwks-cached-at"
+  "x-jwks-cached-at",
+  "x-issuer-list-fetched-at"
 ].join(",")
 
 const PREFLIGHT_SECONDS = "600"

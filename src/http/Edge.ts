@@ -1,12 +1,13 @@
-import { Cause, Context, Effect, Option, type Scope } from "effect"
+import { Cause, Context, Effect, type Fiber, Option, type Scope } from "effect"
 import { HttpPlatform, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { AppConfig } from "../config.ts"
 import { findUnavailable, reasonOf } from "../db/unavailable.ts"
 import { isWireError, type WireError } from "../wire/catalogue.ts"
 import { Internal, Unavailable } from "../wire/errors.ts"
 import { AccessLog } from "./AccessLog.ts"
-import { refusalOf } from "./Admission.ts"
+import * as Admission from "./Admission.ts"
 import * as ApiKeys from "./ApiKeys.ts"
+import * as ClientIp from "./ClientIp.ts"
 import * as Compression from "./Compression.ts"
 import * as Cors from "./Cors.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
@@ -14,6 +15,8 @@ import { Drain } from "./Drain.ts"
 import { errorResponse } from "./ErrorResponse.ts"
 import * as Exchange from "./Exchange.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
+import { RateLimiter, type Window } from "./RateLimiter.ts"
+import * as RateLimits from "./RateLimits.ts"
 import type { RouteTable } from "./RouteTable.ts"
 import { Shortcuts } from "./Shortcuts.ts"
 
@@ -43,17 +46,20 @@ const mergeVary = ({ isApi }: Exchange.Exchange, response: Response): Response =
 }
 
 /**
- * Everything every request meets before and after its handler, in this order: request id, `OPTIONS`, admission; then
- * the headers, compression, counting and logging of the answer.
+ * Everything every request meets before and after its handler, in this order: request id, `OPTIONS`, credential, rate
+ * limit, rest of the admission; then the headers, compression, counting and logging of the answer.
  */
 export const make = Effect.fnUntraced(function* (table: RouteTable) {
-  const { keys, production, server } = yield* AppConfig
+  const { keys, production, rateLimit, server } = yield* AppConfig
   const accessLog = yield* AccessLog
   const drain = yield* Drain
   const platform = yield* HttpPlatform.HttpPlatform
   const shortcuts = yield* Shortcuts
-  const count = HttpMetrics.make(yield* Effect.context<never>())
+  const context = yield* Effect.context<never>()
+  const count = HttpMetrics.make(context)
   const apiKeys = ApiKeys.make(keys.apiKeys, production)
+  const clientIp = ClientIp.make(rateLimit.clientIpHeader, rateLimit.trustedProxyHops)
+  const limits = RateLimits.make(yield* RateLimiter, apiKeys.isOpen, clientIp, context)
   const cors = Cors.make(server.corsOrigins, production)
   const preflight = HttpServerResponse.empty({ headers: cors.preflight })
 
@@ -61,11 +67,11 @@ export const make = Effect.fnUntraced(function* (table: RouteTable) {
 
   /** Headers of every answer, whatever becomes of the request; those of a response win over them. */
   const dress = ({ answer, id, isApi, source }: Exchange.Exchange) => {
-    answer.setHeader("x-request-id", id)
-    answer.setHeader("x-content-type-options", "nosniff")
-    answer.setHeader("cache-control", "no-store")
-    const shared = isApi ? cors.api(source.headers.origin) : cors.documents
-    for (const name in shared) answer.setHeader(name, shared[name] ?? "")
+    const { edgeHeaders } = answer
+    edgeHeaders["x-request-id"] = id
+    edgeHeaders["x-content-type-options"] = "nosniff"
+    edgeHeaders["cache-control"] = "no-store"
+    Object.assign(edgeHeaders, isApi ? cors.api(source.headers.origin) : cors.documents)
   }
 
   /** Counts and logs; the status is what the client gets, or would have. */
@@ -90,7 +96,7 @@ export const make = Effect.fnUntraced(function* (table: RouteTable) {
     const { body, headers } = response
     exchange.answer.isCounted =
       body._tag === "Uint8Array" && headers["content-length"] === String(body.contentLength)
-    if (drain.active()) exchange.answer.setHeader("connection", "close")
+    if (drain.active()) exchange.answer.edgeHeaders["connection"] = "close"
     if (!Compression.isCompressible(response)) return Effect.succeed(mergeVary(exchange, response))
     const accept = exchange.source.headers["accept-encoding"]
     return Effect.map(Compression.compress(platform, response, accept), (coded) => mergeVary(exchange, coded))
@@ -122,6 +128,29 @@ export const make = Effect.fnUntraced(function* (table: RouteTable) {
     return yield* refuse(exchange, internal)
   })
 
+  /** The answer to a request that may have one. */
+  const serve = (
+    application: Application,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    exchange: Exchange.Exchange
+  ): Effect.Effect<Response> => {
+    const { request } = exchange
+    const known = shortcuts.find(exchange.route.key)?.(request, exchange.principal)
+    if (known !== undefined) return finish(exchange, known)
+
+    let context = Context.add(fiber.context, CurrentRequest, exchange)
+    if (exchange.target !== request.url) {
+      const literal = request.modify({ url: exchange.target })
+      context = Context.add(context, HttpServerRequest.HttpServerRequest, literal)
+    }
+    fiber.setContext(context) // the server adapter restores it when the request ends
+    // what it still requires is in the context that was just set
+    return Effect.matchCauseEffect(application as Effect.Effect<Response, unknown>, {
+      onSuccess: (response) => finish(exchange, response),
+      onFailure: (cause) => fail(exchange, cause)
+    })
+  }
+
   return (application: Application): Effect.Effect<Response, never, HttpServerRequest.HttpServerRequest> =>
     Effect.withFiber((fiber) => {
       const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
@@ -131,21 +160,18 @@ export const make = Effect.fnUntraced(function* (table: RouteTable) {
       dress(exchange)
 
       if (request.method === "OPTIONS") return finish(exchange, preflight)
-      const refusal = refusalOf(exchange, apiKeys)
-      if (refusal !== undefined) return refuse(exchange, refusal)
-      const known = shortcuts.find(exchange.route.key)?.(request, exchange.principal)
-      if (known !== undefined) return finish(exchange, known)
+      const malformation = Admission.malformationOf(exchange)
+      if (malformation !== undefined) return refuse(exchange, malformation)
+      const unauthorised = Admission.credentialRefusalOf(exchange, apiKeys)
 
-      let context = Context.add(fiber.context, CurrentRequest, exchange)
-      if (exchange.target !== request.url) {
-        const literal = request.modify({ url: exchange.target })
-        context = Context.add(context, HttpServerRequest.HttpServerRequest, literal)
+      const proceed = (window: Window | undefined, now: number): Effect.Effect<Response> => {
+        const limited = window === undefined ? undefined : limits.settle(exchange.answer, window, now)
+        const refusal = limited ?? unauthorised ?? Admission.refusalOf(exchange)
+        return refusal === undefined ? serve(application, fiber, exchange) : refuse(exchange, refusal)
       }
-      fiber.setContext(context) // the server adapter restores it when the request ends
-      // what it still requires is in the context that was just set
-      return Effect.matchCauseEffect(application as Effect.Effect<Response, unknown>, {
-        onSuccess: (response) => finish(exchange, response),
-        onFailure: (cause) => fail(exchange, cause)
-      })
+      const taken = limits.take(exchange)
+      if (!Effect.isEffect(taken)) return proceed(taken, exchange.startedAt)
+      const counted = Effect.onInterrupt(taken, () => Effect.sync(() => record(exchange, CLIENT_CLOSED)))
+      return Effect.flatMap(counted, (window) => proceed(window, performance.now()))
     })
 })

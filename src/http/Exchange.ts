@@ -33,7 +33,14 @@ export interface Exchange {
 /** Label of requests to paths that no endpoint has: the paths themselves would be unbounded. */
 const UNKNOWN_ROUTE = "unknown"
 
-const nowhere: Route = { key: "", method: "", template: UNKNOWN_ROUTE, access: open, bodyLimit: 0 }
+const nowhere: Route = {
+  key: "",
+  method: "",
+  template: UNKNOWN_ROUTE,
+  access: open,
+  bodyLimit: 0,
+  limitedBy: "caller"
+}
 
 /** Label of the request in log and metrics. */
 export const templateOf = ({ resource }: Exchange): string => resource?.template ?? UNKNOWN_ROUTE

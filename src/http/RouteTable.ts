@@ -3,6 +3,8 @@ import * as FindMyWay from "effect/http/FindMyWay"
 import { HttpApi, type HttpApiGroup } from "effect/http-api"
 import { Access, type AccessRule } from "../access/Access.ts"
 import { BodyLimit } from "./BodyLimit.ts"
+import { LimitedBy, type LimitRule } from "./LimitedBy.ts"
+import { isDecodable } from "./Target.ts"
 
 /** What the edge knows about an endpoint before it runs. */
 export interface Route {
@@ -14,6 +16,7 @@ export interface Route {
   readonly access: AccessRule
   /** Largest body in bytes. */
   readonly bodyLimit: number
+  readonly limitedBy: LimitRule
 }
 
 /** All endpoints of one path. */
@@ -22,6 +25,8 @@ export interface Resource {
   readonly byMethod: ReadonlyMap<string, Route>
   /** Value of the `Allow` header. */
   readonly allow: string
+  /** What any of its endpoints says; other methods count alike. */
+  readonly limitedBy: LimitRule
 }
 
 /** An endpoint says nothing about who may call it; the service does not start. */
@@ -78,7 +83,8 @@ const routesOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(
         method: endpoint.method,
         template: endpoint.path,
         access,
-        bodyLimit: Context.get(endpoint.annotations, BodyLimit)
+        bodyLimit: Context.get(endpoint.annotations, BodyLimit),
+        limitedBy: Context.get(endpoint.annotations, LimitedBy)
       })
     }
   })
@@ -103,14 +109,21 @@ export const make = <Id extends string, Groups extends HttpApiGroup.Constraint>(
     const get = byMethod.get("GET")
     if (get !== undefined) byMethod.set("HEAD", get)
     const path = first.template as FindMyWay.PathInput // paths of endpoints start with a slash by their type
-    matcher.on("ANY", path, { template: first.template, byMethod, allow: allowOf(byMethod.keys()) })
+    matcher.on("ANY", path, {
+      template: first.template,
+      byMethod,
+      allow: allowOf(byMethod.keys()),
+      limitedBy: [first, ...others].find(({ limitedBy }) => limitedBy !== "caller")?.limitedBy ?? "caller"
+    })
   }
+  const lookUp = (path: string): Resource | undefined => matcher.find("ANY", path)?.handler
   return {
     routes,
-    find: (path) =>
+    find: (path) => {
       // a parameter may match nothing at all, which would make a trailing slash a known route
-      (path.endsWith("/") && path !== "/") || path.includes("//")
-        ? undefined
-        : matcher.find("ANY", path)?.handler
+      if ((path.endsWith("/") && path !== "/") || path.includes("//")) return undefined
+      // what does not decode is refused, but as a request to the route that it would be: who may ask is that route's to say
+      return lookUp(path) ?? (isDecodable(path) ? undefined : lookUp(path.replaceAll("%", "_")))
+    }
   }
 }

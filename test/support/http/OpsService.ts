@@ -7,6 +7,7 @@ import { applicationOf, Gate } from "../../../src/http/Gate.ts"
 import * as Listener from "../../../src/http/Listener.ts"
 import { Shortcuts } from "../../../src/http/Shortcuts.ts"
 import { WireErrors } from "../../../src/http/WireErrors.ts"
+import * as Limits from "../../../src/limits/Limits.ts"
 import { OpsOnly } from "../../../src/ops/api.ts"
 import { ApiDocument } from "../../../src/ops/ApiDocument.ts"
 import { DocumentsHttp } from "../../../src/ops/documents.ts"
@@ -29,7 +30,7 @@ const Probes = HttpApiBuilder.layer(OpsOnly).pipe(
 /** The whole edge in front of the probes alone: everything a request meets, without database and features. */
 export const OpsService = Drain.layerHold.pipe(
   Layer.provide(Gate.layer(OpsOnly, applicationOf(Probes))),
-  Layer.provide([Listener.layer, AccessLog.layer, Drain.layerSignals]),
+  Layer.provide([Listener.layer, AccessLog.layer, Limits.layer, Drain.layerSignals]),
   Layer.provide([Operations, Drain.layer]),
   Layer.provide([Logging.layer, Telemetry.layer]),
   Layer.provide(AppConfig.layer)

@@ -15,6 +15,7 @@ import * as Listener from "../../../src/http/Listener.ts"
 import * as Query from "../../../src/http/Query.ts"
 import { Shortcuts } from "../../../src/http/Shortcuts.ts"
 import { WireErrors } from "../../../src/http/WireErrors.ts"
+import * as Limits from "../../../src/limits/Limits.ts"
 import { API_ID, DocumentsApi, OpsApi, OpsOnly } from "../../../src/ops/api.ts"
 import { ApiDocument } from "../../../src/ops/ApiDocument.ts"
 import { DocumentsHttp } from "../../../src/ops/documents.ts"
@@ -211,7 +212,7 @@ const handle = Layer.effect(
 const assemble = <E, R>(opened: Layer.Layer<never, E, R>, environment: Record<string, string>) =>
   Layer.mergeAll(handle, opened).pipe(
     Layer.provide(Gate.layer(SampleApi, applicationOf(probes))),
-    Layer.provide([Listener.layer, logged]),
+    Layer.provide([Listener.layer, Limits.layer, logged]),
     Layer.provide([Metrics.layer, ApiDocument.layer(SampleApi)]),
     Layer.provide(shared),
     Layer.provide(AppConfig.layer),
@@ -221,6 +222,7 @@ const assemble = <E, R>(opened: Layer.Layer<never, E, R>, environment: Record<st
           PORT: "0",
           HOST: "127.0.0.1",
           API_KEYS: "key-1,key-2",
+          RATE_LIMIT_ENABLED: "false",
           ...environment
         })
       )

@@ -32,7 +32,7 @@ const parse = (line: string | undefined) => JSON.parse(line ?? "null") as Record
 const request = Context.make(CurrentRequest, {
   id: "req-1",
   principal: anonymous,
-  route: { key: "GET /x", method: "GET", template: "/x", access: open, bodyLimit: 0 },
+  route: { key: "GET /x", method: "GET", template: "/x", access: open, bodyLimit: 0, limitedBy: "caller" },
   wantsProblem: false
 })
 
