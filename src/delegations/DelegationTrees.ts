@@ -2,6 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import type { Visibility } from "../access/Visibility.ts"
 import { Db } from "../db/Db.ts"
 import { LOG_ID } from "../events/seal.ts"
+import { earliestFact } from "../revocation/facts-sql.ts"
 
 /** Delegations of one tree that are answered. */
 export const MAX_TREE = 10_000
@@ -57,10 +58,7 @@ export class DelegationTrees extends Context.Service<
             select t.*, b.depth, f.at, coalesce(f.at, t.ancestor_revoked_at) as revoked_at
             from found b
             cross join lateral (select t.* from delegations t where t.ctid = b.place offset 0) as t
-            cross join lateral (
-              select min(x.revoked_at) as at from revocation_facts x
-              where x.jti = b.jti and x.log_id = ${LOG_ID} offset 0
-            ) as f
+            cross join lateral (select ${earliestFact(sql, "delegation")} as at offset 0) as f
             order by t.issued_at, t.jti
             limit ${MAX_TREE}::int
           )

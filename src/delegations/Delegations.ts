@@ -35,7 +35,7 @@ const conditionsOf = (
   if (query.active) {
     conditions.push(
       sql`t.ancestor_revoked_at is null`,
-      withoutFacts(sql),
+      withoutFacts(sql, "delegation"),
       sql`(t.expires_at is null or t.expires_at > clock_timestamp())`
     )
   }
@@ -68,7 +68,7 @@ export class Delegations extends Context.Service<
             where ${sql.and(conditionsOf(sql, query, visibility))}
             order by t.issued_at desc, t.jti desc
             limit ${query.limit + 1}::int offset ${query.offset}::int
-          ) as t ${joinFacts(sql)}
+          ) as t ${joinFacts(sql, "delegation")}
           order by t.issued_at desc, t.jti desc`
       }, Effect.orDie)
 

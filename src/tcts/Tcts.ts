@@ -22,7 +22,7 @@ const conditionsOf = (
   if (query.jti !== undefined) conditions.push(sql`t.jti = ${query.jti}::uuid`)
   if (query.capability !== undefined) conditions.push(sql`t.grants @> ${sql.json([query.capability])}`)
   if (query.active) {
-    conditions.push(withoutFacts(sql), sql`(t.expires_at is null or t.expires_at > clock_timestamp())`)
+    conditions.push(withoutFacts(sql, "tct"), sql`(t.expires_at is null or t.expires_at > clock_timestamp())`)
   }
   if (after !== undefined) {
     conditions.push(
@@ -57,7 +57,7 @@ export class Tcts extends Context.Service<
             where ${sql.and(conditionsOf(sql, query, visibility))}
             order by t.issued_at desc, t.jti desc, t.issuer_key desc
             limit ${query.limit + 1}::int offset ${query.offset}::int
-          ) as t ${joinFacts(sql)}
+          ) as t ${joinFacts(sql, "tct")}
           order by t.issued_at desc, t.jti desc, t.issuer_key desc`
       }, Effect.orDie)
 

@@ -48,6 +48,6 @@ export const exportStatement = (
       f.reason as revoked_reason, t.signature_verified, t.conflict, t.reported_by, t.created_at, t.issuer_key
     from (
       select * from (${found}) as t order by t.issued_at desc, t.jti desc, t.issuer_key desc limit ${limit + 1}::int
-    ) as t ${joinFacts(sql)}
+    ) as t ${joinFacts(sql, "tct")}
     order by t.issued_at desc, t.jti desc, t.issuer_key desc`
 }

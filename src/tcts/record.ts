@@ -57,7 +57,16 @@ export const tctRecord = (tct: Tct): typeof TctRecord.Type => ({
 })
 
 /** A TCT as exports carry it: with the parties under both names, and when it was first seen. */
-export const tctExport = (tct: Tct & { readonly createdAt: Date }) => ({
+export const TctExportRecord = Schema.Struct({
+  ...TctRecord.fields,
+  issuerAid: Schema.String,
+  subjectAid: Schema.String,
+  audienceAid: Schema.String,
+  createdAt: Instant
+}).annotate({ identifier: "ExportedTct" })
+
+/** A TCT of an export. */
+export const tctExport = (tct: Tct & { readonly createdAt: Date }): typeof TctExportRecord.Type => ({
   ...tctRecord(tct),
   issuerAid: tct.issuer,
   subjectAid: tct.subject,
