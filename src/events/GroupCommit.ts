@@ -3,8 +3,9 @@ import { findUnavailable } from "../db/unavailable.ts"
 import { type Completion, ReservationLost } from "../idempotency/model.ts"
 import { AuditEvents, Lost } from "./AuditEvents.ts"
 import { EventOwners } from "./EventOwners.ts"
+import { LedgerHints } from "./LedgerHints.ts"
 import type { NewEvent, Recorded } from "./model.ts"
-import { type Provenance, seal } from "./seal.ts"
+import { mayBeDelivered, type Provenance, seal } from "./seal.ts"
 
 /** The events of one request, ready to be sealed. */
 export interface Member {
@@ -79,6 +80,7 @@ export class GroupCommit extends Context.Service<
     GroupCommit,
     Effect.gen(function* () {
       const auditEvents = yield* AuditEvents
+      const hints = yield* LedgerHints
       const owners = yield* EventOwners
       const queue = yield* Queue.bounded<Waiting>(MAX_WAITING)
 
@@ -89,12 +91,16 @@ export class GroupCommit extends Context.Service<
           sizes: members.map((member) => member.events.length),
           completions: members.map(({ completion }) => completion)
         }
-        return yield* owners.appending(Effect.succeed(events), (_, { of, subscribed, version }) => {
+        let enqueued = false
+        const answer = yield* owners.appending(Effect.succeed(events), (_, { of, subscribed, version }) => {
           const sealed = members.flatMap((member) =>
             seal(member.events, { ...member.provenance, orgIdsOf: of, subscribed })
           )
+          enqueued = mayBeDelivered(sealed)
           return auditEvents.append(sealed, version, requests)
         })
+        if (!(answer instanceof Lost)) hints.nudge(enqueued)
+        return answer
       })
 
       const settle = (waiting: Waiting, exit: Exit.Exit<Recorded, ReservationLost>) =>

@@ -8,7 +8,7 @@ import { EventOwners, type Stale } from "./EventOwners.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { LedgerHints } from "./LedgerHints.ts"
 import type { NewEvent, Recorded } from "./model.ts"
-import { seal, type SealedEvent } from "./seal.ts"
+import { mayBeDelivered, seal, type SealedEvent } from "./seal.ts"
 
 /** Who reports, and when. */
 export interface Reporter {
@@ -74,10 +74,13 @@ export class Ingest extends Context.Service<
         ) => Effect.Effect<A | Stale, E2, R2>
       ) {
         const provenance = yield* provenanceOf(reporter)
-        const result = yield* owners.appending(makeEvents, (events, { of, subscribed, version }) =>
-          run(seal(events, { ...provenance, orgIdsOf: of, subscribed }), version)
-        )
-        hints.nudge()
+        let enqueued = false
+        const result = yield* owners.appending(makeEvents, (events, { of, subscribed, version }) => {
+          const sealed = seal(events, { ...provenance, orgIdsOf: of, subscribed })
+          enqueued = mayBeDelivered(sealed)
+          return run(sealed, version)
+        })
+        hints.nudge(enqueued)
         return result
       })
 
@@ -91,7 +94,6 @@ export class Ingest extends Context.Service<
           completion,
           provenance: yield* provenanceOf(reporter)
         })
-        hints.nudge()
         lastSeen.note(
           events.flatMap(({ aidA, aidB }) => [aidA, aidB]),
           reporter.receivedAt

@@ -7,17 +7,20 @@ import { Context, Layer } from "effect"
 export class LedgerHints extends Context.Service<
   LedgerHints,
   {
-    /** Call after a commit that appended events, never before. Returns at once. */
-    readonly nudge: () => void
+    /**
+     * Call after a commit that appended events, never before. Returns at once.
+     * @param enqueued whether deliveries to webhooks may have been committed with them
+     */
+    readonly nudge: (enqueued?: boolean) => void
     /** Calls back on each nudge, synchronously; the result ends that. */
-    readonly subscribe: (onNudge: () => void) => () => void
+    readonly subscribe: (onNudge: (enqueued: boolean) => void) => () => void
   }
 >()("cp/events/LedgerHints") {
   static readonly layer = Layer.sync(LedgerHints, () => {
-    const listeners = new Set<() => void>()
+    const listeners = new Set<(enqueued: boolean) => void>()
     return LedgerHints.of({
-      nudge: () => {
-        for (const listener of listeners) listener()
+      nudge: (enqueued = false) => {
+        for (const listener of listeners) listener(enqueued)
       },
       subscribe: (onNudge) => {
         listeners.add(onNudge)

@@ -46,12 +46,35 @@ export const EventRecord = Schema.Struct({
   artifacts: Schema.Unknown
 }).annotate({ identifier: "Event" })
 
-const ReportedEvent = Schema.Unknown.annotate({
+const Given = Schema.optionalKey(Schema.String)
+
+const ReportedEvent = Schema.StructWithRest(
+  Schema.Struct({
+    /** A UUID is kept; any other text gives a UUID of its own; without one it is derived from the event. */
+    id: Given,
+    type: Given,
+    /** Any time a JavaScript `Date` parses, or a number: seconds below 10¹², otherwise milliseconds. */
+    ts: Schema.optionalKey(Schema.Union([Schema.String, Schema.Finite])),
+    aidA: Given,
+    aid_a: Given,
+    initiator: Given,
+    aidB: Given,
+    aid_b: Given,
+    target: Given,
+    sessionId: Given,
+    session_id: Given,
+    runId: Given,
+    run_id: Given,
+    grants: Schema.optionalKey(Schema.Array(Schema.String)),
+    /** An object or array; without one the whole event is the payload. */
+    payload: Schema.optionalKey(Schema.Unknown),
+    source: Given,
+    namespace: Given
+  }),
+  [Schema.Record(Schema.String, Schema.Unknown)]
+).annotate({
   identifier: "ReportedEvent",
-  description:
-    "An object with `type`, `ts` (text or number), `aidA`/`aid_a`/`initiator`, `aidB`/`aid_b`/`target`, " +
-    "`sessionId`/`session_id`, `runId`/`run_id`/`playground.run_id`, `grants`, `payload`, `source`, `namespace`, `id`; " +
-    "all optional. Without a `payload` object the whole object is the payload."
+  description: "Members of another type count as absent; of several spellings the first with a text wins."
 })
 
 const Ingested = Schema.Struct({
@@ -106,7 +129,7 @@ export const EventsApi = HttpApiGroup.make("events")
     HttpApiEndpoint.post("ingest", "/api/events", {
       payload: Schema.Union([
         Schema.Array(ReportedEvent),
-        Schema.Struct({ events: Schema.Array(ReportedEvent) })
+        Schema.Struct({ events: Schema.optionalKey(Schema.NullOr(Schema.Array(ReportedEvent))) })
       ]),
       success: Ingested,
       error: [

@@ -86,6 +86,10 @@ export const seal = (events: ReadonlyArray<NewEvent>, from: Provenance): Readonl
   })
 }
 
+/** Whether deliveries may be enqueued with the events. */
+export const mayBeDelivered = (sealed: ReadonlyArray<SealedEvent>): boolean =>
+  sealed.some(({ delivery }) => delivery !== null)
+
 const iso = (ms: number) => new Date(ms).toISOString()
 /** An array of arrays has no parameter type, hence the literal. */
 const arrayLiteral = (orgIds: ReadonlyArray<OrgId>) => `{${orgIds.join(",")}}`
