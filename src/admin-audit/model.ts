@@ -12,3 +12,24 @@ export interface AdminAct {
   readonly details: Readonly<Record<string, unknown>>
   readonly requestId: string | null
 }
+
+/** An act as it was stored. */
+export interface RecordedAct extends AdminAct {
+  /** To the millisecond. */
+  readonly createdAt: Date
+}
+
+/** A page of acts; absent filters match everything. */
+export interface AdminAuditQuery {
+  /** Exact. */
+  readonly action: string | undefined
+  readonly actorId: string | undefined
+  readonly targetId: string | undefined
+  /** First and last `createdAt`, both inclusive. */
+  readonly since: Date | undefined
+  readonly until: Date | undefined
+  readonly limit: number
+  readonly offset: number
+  /** Continue behind this act. */
+  readonly after: { readonly createdAt: Date; readonly id: string } | undefined
+}
