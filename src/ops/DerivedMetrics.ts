@@ -1,5 +1,6 @@
 import { Effect, Layer } from "effect"
-import { Db } from "../db/Db.ts"
+import { Db, DbPools } from "../db/Db.ts"
+import { SessionCount } from "../sessions/SessionCount.ts"
 import { EventTypeCounts } from "../events/EventTypeCounts.ts"
 import { type Family, PREFIX } from "./Exposition.ts"
 import { Metrics } from "./Metrics.ts"
@@ -21,7 +22,32 @@ export const DerivedMetrics = {
       const { sql } = yield* Db
       const counts = yield* EventTypeCounts
       const metrics = yield* Metrics
+      const pools = yield* DbPools
+      const sessions = yield* SessionCount
 
+      metrics.register(
+        Effect.sync((): ReadonlyArray<Family> => [
+          {
+            name: `${PREFIX}db_pool_connections`,
+            help: "Database connections of this replica, by pool: lent, and those that could be.",
+            type: "gauge",
+            samples: Object.entries(pools).flatMap(([pool, { lent, size }]) => [
+              { labels: { pool, state: "in_use" }, value: lent() },
+              { labels: { pool, state: "free" }, value: size - lent() }
+            ])
+          }
+        ])
+      )
+      metrics.register(
+        Effect.map(sessions.total, (value): ReadonlyArray<Family> => [
+          {
+            name: `${PREFIX}sessions_total`,
+            help: "Handshake sessions ever seen.",
+            type: "counter",
+            samples: [{ value }]
+          }
+        ])
+      )
       metrics.register(
         Effect.map(
           sql<{

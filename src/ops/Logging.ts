@@ -1,4 +1,4 @@
-import { Cause, Context, Effect, Layer, Logger, type LogLevel, References } from "effect"
+import { Cause, Context, Effect, Layer, Logger, type LogLevel, References, Tracer } from "effect"
 import { AppConfig, type Settings } from "../config.ts"
 import { CurrentRequest } from "../http/CurrentRequest.ts"
 
@@ -30,7 +30,7 @@ const encode = (record: Record<string, unknown>): string => {
   }
 }
 
-/** One JSON object per record; what is logged while a request is answered carries its id. */
+/** One JSON object per record; what is logged while a request is answered carries its id, and that of its trace. */
 const json = Logger.make<unknown, void>(({ cause, date, fiber, logLevel, message }) => {
   const request = Context.getOrUndefined(fiber.context, CurrentRequest)
   const annotations = fiber.getRef(References.CurrentLogAnnotations)
@@ -40,6 +40,8 @@ const json = Logger.make<unknown, void>(({ cause, date, fiber, logLevel, message
     message: messageOf(message)
   }
   if (request !== undefined) record["requestId"] = request.id
+  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+  if (span !== undefined) record["traceId"] = span.traceId
   if (Object.keys(annotations).length > 0) record["annotations"] = annotations
   if (cause.reasons.length > 0) record["cause"] = Cause.pretty(cause)
   process.stdout.write(`${encode(record)}\n`)

@@ -6,6 +6,7 @@ import { DbStatus } from "../db/DbStatus.ts"
 import { LogLineage } from "../events/LogLineage.ts"
 import { Identity } from "../identity/Identity.ts"
 import { OwnManifest } from "../identity/OwnManifest.ts"
+import { ListPublisher } from "../revocation/ListPublisher.ts"
 import { Health } from "./Health.ts"
 import { Readiness } from "./Readiness.ts"
 
@@ -56,11 +57,13 @@ export const layerAnnounce = Layer.effectDiscard(
     const settings = yield* AppConfig
     const { aid } = yield* Identity
     const manifests = yield* OwnManifest
+    const revocationList = yield* ListPublisher
     const health = yield* Health
     const readiness = yield* Readiness
 
     yield* waitForAdoption
     yield* manifests.ensure
+    yield* revocationList.ensure
     health.setAid(aid)
     const watchManifest = Effect.map(manifests.current, (current) =>
       Option.isSome(current) ? readiness.clear("manifest_expired") : readiness.raise("manifest_expired")

@@ -24,7 +24,7 @@ const requestSpans = Layer.mergeAll(
 )
 
 /**
- * OpenTelemetry traces when `OTEL_ENABLED` is set, else nothing at all. Below the listener, so that requests see it; an
+ * OpenTelemetry traces, metrics and logs when `OTEL_ENABLED` is set, else nothing at all. Below the listener, so that requests see it; an
  * incoming `traceparent` is continued.
  */
 export const layer = Layer.unwrap(
@@ -35,7 +35,8 @@ export const layer = Layer.unwrap(
     const exporter = otlp.layer({
       serviceName: telemetry.otelServiceName,
       serviceVersion: VERSION,
-      url: tracesUrl(telemetry)
+      tracesUrl: tracesUrl(telemetry),
+      baseUrl: telemetry.otelEndpoint
     })
     return Layer.merge(exporter, requestSpans)
   })

@@ -6,7 +6,7 @@ import * as Document from "../http/Document.ts"
 import { catalogue } from "../wire/catalogue.ts"
 import { NotFound } from "../wire/errors.ts"
 import { iso } from "../wire/time.ts"
-import { OpsOnly } from "./api.ts"
+import { LINK_SET, OpsOnly } from "./api.ts"
 import { ApiDocument } from "./ApiDocument.ts"
 import { referencePage } from "./reference.ts"
 
@@ -42,7 +42,7 @@ export const DocumentsHttp = HttpApiBuilder.group(
     const { baseUrl } = (yield* AppConfig).server
     const description = yield* ApiDocument
     const catalog = Document.make(JSON.stringify(apiCatalog(baseUrl)), {
-      contentType: 'application/linkset+json; profile="https://www.rfc-editor.org/info/rfc9727"',
+      contentType: LINK_SET,
       cacheControl: DAY_SECONDS
     })
     const security = Document.make(securityTxt(baseUrl, Date.now()), {

@@ -1,6 +1,10 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Access, anyOf, allOf, enrollmentToken, open } from "../access/Access.ts"
+import { EventRecord } from "../events/api.ts"
+import { LimitedBy } from "../http/LimitedBy.ts"
+import { SessionRecord } from "../sessions/record.ts"
+import { TctExportRecord } from "../tcts/record.ts"
 import {
   AgentNotActive,
   AidFormConflict,
@@ -19,8 +23,9 @@ import {
   TokenInvalid,
   TokenReplayed
 } from "../wire/errors.ts"
+import { Conditional, EXPORT_HEADERS, RequestHeaders, ResponseHeaders } from "../wire/headers.ts"
 import * as Query from "../wire/query.ts"
-import { AgentRecord } from "./record.ts"
+import { AgentExportRecord, AgentRecord } from "./record.ts"
 
 const Envelope = Schema.Struct({
   /** The signed manifest (RFC-AITP-0003 §3); other members of the body are ignored at enrolment. */
@@ -61,6 +66,32 @@ const AgentPage = Schema.Struct({
   count: Schema.Int,
   nextCursor: Schema.NullOr(Schema.String)
 })
+
+const StoredManifest = Schema.StructWithRest(Envelope, [Schema.Record(Schema.String, Schema.Unknown)])
+
+const AgentExport = Schema.Struct({
+  agent: AgentExportRecord,
+  /** Newest first, at most 10,000. */
+  sessions: Schema.Array(SessionRecord),
+  /** At most 10,000. */
+  tcts: Schema.Array(TctExportRecord),
+  /** Newest first. */
+  events: Schema.Array(EventRecord),
+  exportedAt: Schema.String.annotate({ format: "date-time" }),
+  /** There is more than fits; the lines have all of it. */
+  truncated: Schema.optionalKey(Schema.Literal(true))
+}).annotate({ identifier: "AgentExport" })
+
+/** `{kind, record}` per line: the agent, then each session, TCT and event. */
+const ExportLines = Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" }))
+
+const NAMESPACE = {
+  name: "X-Aitp-Namespace",
+  description:
+    "Namespace of the agent, at most 128 characters; wins over the one in the manifest's extensions."
+}
+
+const STATUS = { name: "Aitp-Agent-Status", description: "Status of an agent that is no longer active." }
 
 const Deregistered = Schema.Struct({ aid: Schema.String, status: Schema.Literal("deregistered") })
 
@@ -109,6 +140,7 @@ export const RegistryApi = HttpApiGroup.make("registry")
       ]
     })
       .annotate(Access, open)
+      .annotate(LimitedBy, "enroll-ip")
       .annotateMerge(about("Verifies a signed manifest and answers a one-time token for its registration")),
     HttpApiEndpoint.post("register", "/api/registry/agents", {
       payload: Envelope,
@@ -130,6 +162,7 @@ export const RegistryApi = HttpApiGroup.make("registry")
       ]
     })
       .annotate(Access, enrollmentToken)
+      .annotate(RequestHeaders, [NAMESPACE])
       .annotateMerge(about("Spends an enrollment token and registers the manifest it was made for")),
     HttpApiEndpoint.get("list", "/api/registry/agents", {
       success: AgentPage,
@@ -144,20 +177,24 @@ export const RegistryApi = HttpApiGroup.make("registry")
       error: NotFound
     })
       .annotate(Access, open)
+      .annotate(Conditional, true)
       .annotateMerge(about("One agent, in any status")),
     HttpApiEndpoint.get("manifest", "/api/registry/agents/:aid/manifest", {
       params: aid,
-      success: Schema.Unknown,
+      success: StoredManifest,
       error: [NotFound, AgentNotActive]
     })
       .annotate(Access, open)
+      .annotate(Conditional, true)
+      .annotate(ResponseHeaders, [STATUS])
       .annotateMerge(about("The manifest as it was registered, byte for byte")),
     HttpApiEndpoint.get("export", "/api/registry/agents/:aid/export", {
       params: aid,
-      success: Schema.Unknown,
+      success: [AgentExport, ExportLines],
       error: [BadRequest, NotFound]
     })
       .annotate(Access, allOf("agents:read", "events:read"))
+      .annotate(ResponseHeaders, EXPORT_HEADERS)
       .annotate(Query.QueryParameters, exportQuery.parameters)
       .annotateMerge(about("Everything kept about an agent, as JSON or JSON lines")),
     HttpApiEndpoint.delete("deregister", "/api/registry/agents/:aid", {

@@ -35,6 +35,7 @@ import { openEnvelope } from "./manifest-check.ts"
 import type { ManifestTooOld, ManifestUnacceptable } from "./model.ts"
 import { isNamespace, MAX_NAMESPACE } from "./namespace.ts"
 import { agentRecord, manifestUrl } from "./record.ts"
+import { countRefusal, seedRefusals } from "./refusal-metrics.ts"
 import { Registration } from "./Registration.ts"
 
 const notFound = () => new NotFound({ error: "no such agent" })
@@ -120,6 +121,7 @@ export const RegistryHttp = HttpApiBuilder.group(
     const registration = yield* Registration
     const deregistration = yield* Deregistration
     const exports = yield* AgentExport
+    yield* seedRefusals
 
     const find = Effect.fnUntraced(function* (aid: string) {
       const { principal } = yield* CurrentRequest
@@ -133,7 +135,7 @@ export const RegistryHttp = HttpApiBuilder.group(
         Effect.fnUntraced(function* () {
           const body = yield* Body.bytes
           const { claims, conformanceFindings, manifestSha256, token } = yield* Effect.catchTags(
-            enrollment.enroll(body),
+            Effect.tapErrorTag(enrollment.enroll(body), "ManifestUnacceptable", countRefusal),
             shared
           )
           return HttpServerResponse.jsonUnsafe({
@@ -162,6 +164,8 @@ export const RegistryHttp = HttpApiBuilder.group(
               const agent = yield* registration
                 .register({ body, token, namespace, requestId: id, reservation })
                 .pipe(
+                  Effect.tapErrorTag("ManifestUnacceptable", countRefusal),
+                  Effect.tapErrorTag("ManifestTooOld", countRefusal),
                   Effect.catchTags({
                     ...shared,
                     ManifestTooOld: (error) => new ManifestExpired(refusal(error)),

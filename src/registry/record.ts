@@ -72,7 +72,16 @@ export const agentRecord = (agent: Agent & { readonly manifestJson?: string }): 
 })
 
 /** The agent of an export: the record, and what only operators see. */
-export const agentExport = (agent: AgentDetails) => ({
+export const AgentExportRecord = Schema.Struct({
+  ...AgentRecord.fields,
+  org: Schema.NullOr(Schema.String),
+  cloud: Schema.NullOr(Schema.String),
+  metadata: Schema.Unknown,
+  deregisteredAt: Schema.NullOr(Instant)
+}).annotate({ identifier: "ExportedAgent" })
+
+/** An agent as exports carry it. */
+export const agentExport = (agent: AgentDetails): typeof AgentExportRecord.Type => ({
   ...agentRecord(agent),
   org: agent.org,
   cloud: agent.cloud,

@@ -1,7 +1,10 @@
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Access, anyOf } from "../access/Access.ts"
+import { EventRecord } from "../events/api.ts"
+import { TctExportRecord } from "../tcts/record.ts"
 import { BadRequest, CursorInvalid, NotFound } from "../wire/errors.ts"
+import { EXPORT_HEADERS, ResponseHeaders } from "../wire/headers.ts"
 import * as Query from "../wire/query.ts"
 import { SessionRecord } from "./record.ts"
 
@@ -15,8 +18,7 @@ const SessionPage = Schema.Struct({
   nextCursor: Schema.NullOr(Schema.String)
 }).annotate({ identifier: "SessionPage" })
 
-/** Events in the form of `GET /api/events/:id`. */
-const Events = Schema.Array(Schema.Unknown)
+const Events = Schema.Array(EventRecord)
 
 const SessionDetail = Schema.Struct({
   session: SessionRecord,
@@ -34,6 +36,20 @@ const Replay = Schema.Struct({
   events: Events,
   nextCursor: Schema.NullOr(Schema.String)
 }).annotate({ identifier: "SessionReplay" })
+
+const SessionExport = Schema.Struct({
+  session: SessionRecord,
+  /** At most 10,000. */
+  tcts: Schema.Array(TctExportRecord),
+  /** By `ts`, then position. */
+  events: Events,
+  exportedAt: Schema.String.annotate({ format: "date-time" }),
+  /** There is more than fits; the lines have all of it. */
+  truncated: Schema.optionalKey(Schema.Literal(true))
+}).annotate({ identifier: "SessionExport" })
+
+/** `{kind, record}` per line: the session, then each TCT and event. */
+const ExportLines = Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" }))
 
 /** Query of the list. */
 export const sessionQuery = Query.make({
@@ -86,10 +102,11 @@ export const SessionsApi = HttpApiGroup.make("sessions")
       .annotateMerge(about("One session with its events, oldest first")),
     HttpApiEndpoint.get("export", "/api/sessions/:sessionId/export", {
       params,
-      success: Schema.Unknown,
+      success: [SessionExport, ExportLines],
       error: [BadRequest, NotFound]
     })
       .annotate(Access, anyOf("events:read"))
+      .annotate(ResponseHeaders, EXPORT_HEADERS)
       .annotate(Query.QueryParameters, sessionExportQuery.parameters)
       .annotateMerge(about("Everything reported about a session, as JSON or JSON lines")),
     HttpApiEndpoint.get("replay", "/api/sessions/:sessionId/replay", {
