@@ -38,7 +38,7 @@ const database = Config.all({
   autoMigrate: Env.boolean("AUTO_MIGRATE").pipe(withDefault(true)),
   /** Data folder of the embedded server. */
   embeddedDir: Env.string("EMBEDDED_POSTGRES_DIR").pipe(withDefault(".data/postgres")),
-  /** Seconds a job's lease lives without renewal; renewed at a third of it. */
+  /** Seconds a job's lease lives without renewal; renewed at a third of it. Claims of deliveries live half as long again. */
   leaseSecs: Env.integer("LEASE_SECS", 1, 3600).pipe(withDefault(10))
 })
 
@@ -65,14 +65,29 @@ const revocation = Config.all({
   signingForm: Env.word("REVOCATION_SIGNING_FORM", ["inner", "wrapped"]).pipe(withDefault("inner"))
 })
 
+const mirror = Config.all({
+  /** Fetch the lists that agents publish about their own TCTs. */
+  enabled: Env.boolean("REVOCATION_MIRROR_ENABLED").pipe(withDefault(false)),
+  /** Longest pause in ms between two fetches of one list. */
+  intervalMs: Env.integer("REVOCATION_MIRROR_INTERVAL_MS", 1000).pipe(withDefault(60_000)),
+  /** Networks whose addresses are allowed although not public, also over `http:`. */
+  allowCidrs: Env.networks("REVOCATION_MIRROR_ALLOW_CIDRS").pipe(withDefault([])),
+  /** From the request to the end of the list. */
+  timeoutMs: Env.integer("REVOCATION_MIRROR_TIMEOUT_MS", 1, 600_000).pipe(withDefault(10_000)),
+  /** Also take lists signed in the form of old SDKs. */
+  acceptWrapped: Env.boolean("REVOCATION_MIRROR_ACCEPT_WRAPPED").pipe(withDefault(false))
+})
+
 const webhooks = Config.all({
   /** Attempts in total; unset: 3, or as many as the schedule has. */
   retryAttempts: Env.optional(Env.integer("WEBHOOK_RETRY_ATTEMPTS", 1, 1000)),
   retryScheduleSecs: Env.optional(Env.retrySchedule("WEBHOOK_RETRY_SCHEDULE")),
   breakerFailureThreshold: Env.integer("WEBHOOK_BREAKER_FAILURE_THRESHOLD", 1).pipe(withDefault(5)),
   breakerResetMs: Env.integer("WEBHOOK_BREAKER_RESET_MS", 1).pipe(withDefault(60_000)),
-  urlAllowlist: Env.list("WEBHOOK_URL_ALLOWLIST").pipe(withDefault([])),
-  allowCidrs: Env.list("WEBHOOK_ALLOW_CIDRS").pipe(withDefault([])),
+  /** Hosts that may be delivered to; a leading dot includes subdomains. Empty: any. */
+  urlAllowlist: Env.hosts("WEBHOOK_URL_ALLOWLIST").pipe(withDefault([])),
+  /** Networks whose addresses are allowed although not public, also over `http:` in production. */
+  allowCidrs: Env.networks("WEBHOOK_ALLOW_CIDRS").pipe(withDefault([])),
   timeoutMs: Env.integer("WEBHOOK_TIMEOUT_MS", 1, 600_000).pipe(withDefault(10_000)),
   concurrency: Env.integer("WEBHOOK_CONCURRENCY", 1, 10_000).pipe(withDefault(64)),
   concurrencyPerEndpoint: Env.integer("WEBHOOK_CONCURRENCY_PER_ENDPOINT", 1, 10_000).pipe(withDefault(8)),
@@ -110,13 +125,16 @@ const stream = Config.all({
 const rateLimit = Config.all({
   enabled: Env.boolean("RATE_LIMIT_ENABLED").pipe(withDefault(true)),
   /** Requests per window; a value of 0 or less disables the bucket. */
-  enrollPerIp: Env.integer("RATE_LIMIT_ENROLLMENT_PER_IP_MIN", -1).pipe(withDefault(5)),
-  publicPerIp: Env.integer("RATE_LIMIT_PUBLIC_PER_IP_MIN", -1).pipe(withDefault(60)),
-  perApiKey: Env.integer("RATE_LIMIT_API_KEY_PER_MIN", -1).pipe(withDefault(600)),
+  enrollPerIp: Env.integer("RATE_LIMIT_ENROLLMENT_PER_IP_MIN", Number.MIN_SAFE_INTEGER).pipe(withDefault(5)),
+  publicPerIp: Env.integer("RATE_LIMIT_PUBLIC_PER_IP_MIN", Number.MIN_SAFE_INTEGER).pipe(withDefault(60)),
+  perApiKey: Env.integer("RATE_LIMIT_API_KEY_PER_MIN", Number.MIN_SAFE_INTEGER).pipe(withDefault(600)),
   windowMs: Env.integer("RATE_LIMIT_WINDOW_MS", 1).pipe(withDefault(60_000)),
-  clientIpHeader: Env.optional(Env.string("CLIENT_IP_HEADER")),
+  /** Header, lower-case, in which a trusted proxy gives the client's address. */
+  clientIpHeader: Env.optional(Env.headerName("CLIENT_IP_HEADER")),
+  /** Proxies in front of the service that append to `X-Forwarded-For`. */
   trustedProxyHops: Env.integer("TRUSTED_PROXY_HOPS", 0, 100).pipe(withDefault(0)),
-  redisUrl: Env.optional(Env.connectionUrl("REDIS_URL", ["redis", "rediss"]))
+  /** Shares the counters of all replicas. */
+  redisUrl: Env.optional(Env.redisUrl("REDIS_URL"))
 })
 
 const jwks = Config.all({
@@ -145,9 +163,9 @@ const log = Config.all({
   /** Ed25519 seed of the checkpoint note key. Unset: derived from the service's seed. */
   signingSeedHex: Env.optional(Env.seedHex("LOG_SIGNING_SEED_HEX")),
   /** Origin line of the checkpoints. Unset: host and path of `CP_BASE_URL`, then `/log`. */
-  origin: Env.optional(Env.string("LOG_ORIGIN")),
+  origin: Env.optional(Env.noteName("LOG_ORIGIN")),
   /** Verifier keys and URLs of the witnesses asked for cosignatures. */
-  witnesses: Env.list("LOG_WITNESSES").pipe(withDefault([])),
+  witnesses: Env.witnesses("LOG_WITNESSES").pipe(withDefault([])),
   /** Cosignatures that make a checkpoint count as witnessed; 0 = none needed. */
   witnessQuorum: Env.integer("LOG_WITNESS_QUORUM", 0).pipe(withDefault(0))
 })
@@ -170,6 +188,7 @@ const variables = Config.all({
   database,
   keys,
   revocation,
+  mirror,
   webhooks,
   events,
   stream,
@@ -198,6 +217,16 @@ const productionRefusal = (settings: Settings): string | undefined => {
   const secret = settings.keys.enrollmentSecret
   return secret === undefined || Redacted.value(secret).length < ENROLLMENT_SECRET_MIN
     ? `ENROLLMENT_SECRET: at least ${ENROLLMENT_SECRET_MIN} characters required in production`
+    : undefined
+}
+
+/** What the transparency log refuses to start with. */
+const logRefusal = ({ keys, log }: Settings): string | undefined => {
+  const [seed, aidSeed] = [log.signingSeedHex, keys.aidSeedHex]
+  if (seed !== undefined && aidSeed !== undefined && Redacted.value(seed) === Redacted.value(aidSeed))
+    return "LOG_SIGNING_SEED_HEX: must not be the seed of the AID"
+  return log.witnessQuorum > log.witnesses.length
+    ? "LOG_WITNESS_QUORUM: more than there are witnesses in LOG_WITNESSES"
     : undefined
 }
 
@@ -241,7 +270,7 @@ export class AppConfig extends Context.Service<AppConfig, Settings>()("cp/AppCon
         variables,
         (error) => new InvalidConfig({ message: oneLine(error) })
       )
-      const refusal = productionRefusal(settings)
+      const refusal = productionRefusal(settings) ?? logRefusal(settings)
       if (refusal !== undefined) return yield* new InvalidConfig({ message: refusal })
       return settings
     })

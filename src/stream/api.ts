@@ -3,6 +3,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { Access, anyOf } from "../access/Access.ts"
 import { EventRecord } from "../events/api.ts"
 import { CursorExpired, CursorInvalid, FilterInvalid, SseCapacity } from "../wire/errors.ts"
+import { RequestHeaders, ResponseHeaders } from "../wire/headers.ts"
 import * as Query from "../wire/query.ts"
 
 const filters = {
@@ -70,6 +71,13 @@ const Pulled = Schema.Struct({
   more: Schema.Boolean
 }).annotate({ identifier: "PulledEvents" })
 
+const LAST_EVENT_ID = { name: "Last-Event-ID", description: "As `last_event_id`, which it wins over." }
+
+const STARTS_AFTER = {
+  name: "Aitp-Last-Event-ID",
+  description: "`<epoch>.<seq>`: the position that the first event comes after."
+}
+
 const about = (summary: string) => OpenApi.annotations({ summary })
 
 /** Events as they are stored, pushed and pulled. */
@@ -81,6 +89,8 @@ export const StreamApi = HttpApiGroup.make("stream")
     })
       .annotate(Access, anyOf("events:read"))
       .annotate(Query.QueryParameters, streamQuery.parameters)
+      .annotate(RequestHeaders, [LAST_EVENT_ID])
+      .annotate(ResponseHeaders, [STARTS_AFTER])
       .annotateMerge(about("Server-sent events, in the order of their positions")),
     HttpApiEndpoint.get("pull", "/api/events", {
       success: Pulled,

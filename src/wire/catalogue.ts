@@ -81,15 +81,18 @@ export const envelopeOf = (error: WireError): Record<string, unknown> => {
   return body
 }
 
-/** RFC 9457 form of an error, for clients that ask for `application/problem+json`. */
+/**
+ * RFC 9457 form of an error, for clients that ask for `application/problem+json`. Its own members win over extras of the
+ * same name.
+ */
 export const problemOf = (error: WireError, baseUrl: string, instance: string): Record<string, unknown> => {
   const entry = entryOf(error)
   return {
+    ...envelopeOf(error),
     type: `${baseUrl}/errors/${error.code}`,
     title: entry?.title,
     status: entry?.status,
     detail: error.error,
-    instance,
-    ...envelopeOf(error)
+    instance
   }
 }

@@ -63,7 +63,7 @@ export class ManifestExpired extends Schema.Error<ManifestExpired>("ManifestExpi
 
 export class JtiInvalid extends Schema.Error<JtiInvalid>("JtiInvalid")(
   envelope("JTI_INVALID", "jti must be a UUID"),
-  about(400, "Token id invalid", "The `jti` to revoke is not a UUID.")
+  about(400, "Token id invalid", "The `jti` is not a UUID.")
 ) {}
 
 export class UrlNotAllowed extends Schema.Error<UrlNotAllowed>("UrlNotAllowed")(

@@ -38,7 +38,7 @@ const agentOf = (url: string): Agent => {
 const wireBody = (body: unknown): Buffer =>
   Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body))
 
-/** One request; the path goes out exactly as given. */
+/** One request; the path goes out exactly as given. Of an event stream the first bytes are the answer. */
 export const sendTo = (
   { apiKey, url }: { readonly url: string; readonly apiKey: string },
   path: string,
@@ -64,9 +64,8 @@ export const sendTo = (
     request.on("error", (error) => resume(Effect.fail(error)))
     request.on("response", (response) => {
       const chunks: Array<Buffer> = []
-      response.on("data", (chunk: Buffer) => chunks.push(chunk))
-      response.on("error", (error) => resume(Effect.fail(error)))
-      response.on("end", () => {
+      const isEndless = response.headers["content-type"] === "text/event-stream"
+      const finish = () => {
         const bytes = Buffer.concat(chunks)
         const text = bytes.toString("utf8")
         resume(
@@ -78,7 +77,15 @@ export const sendTo = (
             json: () => JSON.parse(text)
           })
         )
+      }
+      response.on("data", (chunk: Buffer) => {
+        chunks.push(chunk)
+        if (!isEndless) return
+        finish()
+        request.destroy()
       })
+      response.on("error", (error) => resume(Effect.fail(error)))
+      response.on("end", finish)
     })
     if (body !== undefined) request.write(body)
     request.end()
