@@ -3,6 +3,7 @@ import { SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
 import { AdminAudit } from "./admin-audit/AdminAudit.ts"
 import { AdminAuditHttp } from "./admin-audit/http.ts"
+import { RefusalAudit } from "./admin-audit/RefusalAudit.ts"
 import { Api } from "./api.ts"
 import { AppConfig } from "./config.ts"
 import { Dashboard } from "./dashboard/Dashboard.ts"
@@ -42,6 +43,7 @@ import { AccessLog } from "./http/AccessLog.ts"
 import { Drain } from "./http/Drain.ts"
 import { applicationOf, Gate } from "./http/Gate.ts"
 import * as Listener from "./http/Listener.ts"
+import { RefusedCredentials } from "./http/RefusedCredentials.ts"
 import { Shortcuts } from "./http/Shortcuts.ts"
 import { WireErrors } from "./http/WireErrors.ts"
 import { Idempotency } from "./idempotency/Idempotency.ts"
@@ -156,7 +158,9 @@ const Platform = Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto).pi
 )
 
 const Operations = Layer.mergeAll(Metrics.layer, ApiDocument.layer(Api), AccessLog.layer, Limits.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(Health.layer, Readiness.layer, Shortcuts.layer, Drain.layer))
+  Layer.provideMerge(
+    Layer.mergeAll(Health.layer, Readiness.layer, RefusedCredentials.layer, Shortcuts.layer, Drain.layer)
+  )
 )
 
 /** Answers probes and documents from the first moment on, and everything else once the gate is opened. */
@@ -272,6 +276,8 @@ const Streams = Layer.mergeAll(EventStreams.layer, Pull.layer, LedgerListener.la
   Layer.provide(StreamMetrics.layer)
 )
 
+const RefusalAuditLoop = RefusalAudit.layerLoop.pipe(Layer.provide(RefusalAudit.layer))
+
 const RetentionLoop = Retention.layerLoop.pipe(
   Layer.provide(Retention.layer),
   Layer.provide([ExpiredEvents.layer, ExpiredRows.layer])
@@ -293,6 +299,7 @@ const Jobs = Layer.mergeAll(
   ListPublisher.layerLoop,
   OwnManifest.layerLoop,
   RemovedWebhooks.layerLoop,
+  RefusalAuditLoop,
   RetentionLoop,
   RevocationList.layerLoop,
   SecretRewrap.layerLoop,

@@ -17,6 +17,7 @@ import * as Exchange from "./Exchange.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import { RateLimiter, type Window } from "./RateLimiter.ts"
 import * as RateLimits from "./RateLimits.ts"
+import { RefusedCredentials } from "./RefusedCredentials.ts"
 import type { RouteTable } from "./RouteTable.ts"
 import { Shortcuts } from "./Shortcuts.ts"
 
@@ -32,6 +33,7 @@ export type Application<E = unknown> = Effect.Effect<
 const unavailable = new Unavailable({})
 const internal = new Internal({})
 
+const UNAUTHORIZED = 401
 /** Logged for a client that left before its answer. */
 const CLIENT_CLOSED = 499
 
@@ -59,6 +61,7 @@ export const make = Effect.fnUntraced(function* (table: RouteTable) {
   const count = HttpMetrics.make(context)
   const apiKeys = ApiKeys.make(keys.apiKeys, production)
   const clientIp = ClientIp.make(rateLimit.clientIpHeader, rateLimit.trustedProxyHops)
+  const refused = yield* RefusedCredentials
   const limits = RateLimits.make(yield* RateLimiter, apiKeys.isOpen, clientIp, context)
   const cors = Cors.make(server.corsOrigins, production)
   const preflight = HttpServerResponse.empty({ headers: cors.preflight })
@@ -80,6 +83,7 @@ export const make = Effect.fnUntraced(function* (table: RouteTable) {
     const ms = performance.now() - startedAt
     const route = Exchange.templateOf(exchange)
     count(request.method, route, status, ms)
+    if (status === UNAUTHORIZED) refused.note(clientIp(exchange.source))
     accessLog.write({
       requestId: id,
       method: request.method,

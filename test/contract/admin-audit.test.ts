@@ -1,9 +1,10 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { agentPath, joined } from "../support/service/agents.ts"
-import { read, send } from "../support/service/client.ts"
+import { read, send, sendTo } from "../support/service/client.ts"
 import { assertRefused } from "../support/service/envelope.ts"
-import { anyService } from "../support/service/Service.ts"
+import { freshDatabase } from "../support/db/TestDb.ts"
+import { anyService, sqlOn, startOn } from "../support/service/Service.ts"
 
 interface Entry {
   readonly id: string
@@ -128,6 +129,29 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("the adm
       assertRefused(yield* send("/api/audit"), 401, "INVALID_API_KEY")
       assertRefused(yield* send("/api/audit?cursor=x", { key: true }), 400, "CURSOR_INVALID")
       assertRefused(yield* send("/api/audit?since=yesterday", { key: true }), 400, "BAD_REQUEST")
+    })
+  )
+})
+
+layer(Layer.empty, { timeout: "60 seconds", excludeTestServices: true })("refused credentials", (it) => {
+  it.effect("are one entry of the audit with how many there were, at the latest when the service stops", () =>
+    Effect.gen(function* () {
+      const databaseUrl = yield* freshDatabase
+      const { apiKey, service, url } = yield* startOn(databaseUrl)
+      const wrong = { authorization: "Bearer not-a-key-of-this-service" }
+      for (let count = 0; count < 5; count += 1) {
+        const answer = yield* sendTo({ url, apiKey }, "/api/audit", { headers: wrong })
+        assert.strictEqual(answer.status, 401)
+      }
+      assert.strictEqual((yield* sendTo({ url, apiKey }, "/api/audit", { key: true })).status, 200)
+      yield* service.stop
+      const sql = yield* sqlOn(databaseUrl)
+      const entries = yield* sql<{ readonly actorId: string; readonly details: unknown }>`
+        select actor_id as "actorId", details from admin_audit_log where action = 'auth.refused'`
+      assert.strictEqual(entries.length, 1)
+      assert.strictEqual(entries[0]?.actorId, "system")
+      assert.deepInclude(entries[0]?.details, { count: 5, addresses: { "127.0.0.1": 5 } })
+      assert.notInclude(JSON.stringify(entries), "not-a-key")
     })
   )
 })

@@ -5,6 +5,7 @@ import { AccessLog } from "../../../src/http/AccessLog.ts"
 import { Drain } from "../../../src/http/Drain.ts"
 import { applicationOf, Gate } from "../../../src/http/Gate.ts"
 import * as Listener from "../../../src/http/Listener.ts"
+import { RefusedCredentials } from "../../../src/http/RefusedCredentials.ts"
 import { Shortcuts } from "../../../src/http/Shortcuts.ts"
 import { WireErrors } from "../../../src/http/WireErrors.ts"
 import * as Limits from "../../../src/limits/Limits.ts"
@@ -19,7 +20,7 @@ import { Readiness } from "../../../src/ops/Readiness.ts"
 import * as Telemetry from "../../../src/ops/Telemetry.ts"
 
 const Operations = Layer.mergeAll(Metrics.layer, ApiDocument.layer(OpsOnly)).pipe(
-  Layer.provideMerge(Layer.mergeAll(Health.layer, Readiness.layer, Shortcuts.layer))
+  Layer.provideMerge(Layer.mergeAll(Health.layer, Readiness.layer, RefusedCredentials.layer, Shortcuts.layer))
 )
 
 const Probes = HttpApiBuilder.layer(OpsOnly).pipe(

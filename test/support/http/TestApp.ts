@@ -13,6 +13,7 @@ import { Drain } from "../../../src/http/Drain.ts"
 import { applicationOf, Gate } from "../../../src/http/Gate.ts"
 import * as Listener from "../../../src/http/Listener.ts"
 import * as Query from "../../../src/http/Query.ts"
+import { RefusedCredentials } from "../../../src/http/RefusedCredentials.ts"
 import { Shortcuts } from "../../../src/http/Shortcuts.ts"
 import { WireErrors } from "../../../src/http/WireErrors.ts"
 import * as Limits from "../../../src/limits/Limits.ts"
@@ -174,6 +175,7 @@ const shared = Layer.mergeAll(
   Drain.layer,
   Health.layer,
   Readiness.layer,
+  RefusedCredentials.layer,
   Shortcuts.layer,
   Layer.effect(Held, Deferred.make<void>()),
   Layer.sync(Records, () => [])

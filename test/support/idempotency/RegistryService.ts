@@ -8,6 +8,7 @@ import { applicationOf } from "../../../src/http/Gate.ts"
 import * as Listener from "../../../src/http/Listener.ts"
 import { RateLimiter } from "../../../src/http/RateLimiter.ts"
 import * as RouteTable from "../../../src/http/RouteTable.ts"
+import { RefusedCredentials } from "../../../src/http/RefusedCredentials.ts"
 import { Shortcuts } from "../../../src/http/Shortcuts.ts"
 import { WireErrors } from "../../../src/http/WireErrors.ts"
 import { Idempotency } from "../../../src/idempotency/Idempotency.ts"
@@ -42,7 +43,14 @@ const Serving = Layer.effect(
 
 /** The registry behind the whole edge, on a free port. Needs what `Ledger` provides. */
 export const RegistryService = Serving.pipe(
-  Layer.provide([Listener.layer, AccessLog.layerSilent, Drain.layer, RateLimiter.layerOff, Shortcuts.layer]),
+  Layer.provide([
+    Listener.layer,
+    AccessLog.layerSilent,
+    Drain.layer,
+    RateLimiter.layerOff,
+    RefusedCredentials.layer,
+    Shortcuts.layer
+  ]),
   Layer.provide([
     Layer.mock(AgentExport)({}),
     Deregistration.layer,
