@@ -32,7 +32,7 @@ import {
 } from "../support/webhooks/WebhookReceiver.ts"
 
 const THRESHOLD = 5
-const RESET_MS = 3000
+const RESET_MS = 5000
 const TIMEOUT_MS = 1000
 
 const service = ownService({
@@ -185,11 +185,12 @@ layer(service, { timeout: "60 seconds", excludeTestServices: true })("webhook de
       })
     )
 
-    it.effect("comes within a second of its event, also while a neighbour hangs", () =>
+    it.effect("comes soon after its event, also while a neighbour hangs", () =>
       Effect.gen(function* () {
         const hanging = yield* subscribed(hang)
         const { received, runId } = yield* subscribed()
         yield* happen(hanging.runId, 100)
+        const waits: Array<number> = []
         for (let n = 1; n <= 20; n += 1) {
           const began = performance.now()
           yield* happen(runId)
@@ -197,8 +198,10 @@ layer(service, { timeout: "60 seconds", excludeTestServices: true })("webhook de
             Effect.sync(() => received.length),
             (count) => count === n
           )
-          assert.isBelow((received.at(-1)?.at ?? Number.POSITIVE_INFINITY) - began, 1000)
+          waits.push((received.at(-1)?.at ?? Number.POSITIVE_INFINITY) - began)
         }
+        // On a busy machine; one that waited for the neighbour would have to wait for the time-out.
+        assert.isBelow(waits.toSorted((a, b) => a - b)[10] ?? 0, TIMEOUT_MS / 2)
         assert.strictEqual(hanging.concurrency(), 8)
       })
     )
@@ -294,6 +297,25 @@ layer(service, { timeout: "60 seconds", excludeTestServices: true })("webhook de
         assert.deepInclude(row, { status: "failed", statusCode: 307, error: "non-2xx (307): moved" })
         assert.lengthOf(received, 3)
         assert.lengthOf(elsewhere.received, 0)
+      })
+    )
+
+    it.effect("is final when the guard refuses the target, and nobody's fault", () =>
+      Effect.gen(function* () {
+        const { sql } = yield* Control
+        const { id, received, runId } = yield* subscribed()
+        yield* sql`update webhooks set url = 'http://169.254.169.254/latest', updated_at = now() where id = ${id}::uuid`
+        yield* happen(runId, THRESHOLD + 1)
+        const rows = yield* eventually(
+          deliveriesOf(id),
+          (found) => found.length > THRESHOLD && found.every(isDone)
+        )
+        for (const { attempts, error, status, statusCode } of rows) {
+          assert.deepEqual([status, attempts, statusCode], ["failed", 1, null])
+          assert.match(error ?? "", /^unsafe target: \S/)
+        }
+        assert.strictEqual((yield* breakerOf(id)).state, "closed")
+        assert.lengthOf(received, 0)
       })
     )
 
