@@ -28,21 +28,21 @@ create table issuer_lists (
   -- URL it came from, and its entity tag there.
   source text,
   etag text,
-  -- When these bytes came, and when the issuer last sent them or said that they are unchanged.
-  fetched_at timestamptz,
+  -- When the issuer last sent these bytes, or said that they are unchanged.
   checked_at timestamptz,
   -- What the last attempt failed for, how many have failed in a row, and since when; null and 0 after a success.
   failure text,
   failure_reason text,
   failures int not null default 0,
   failing_since timestamptz,
+  -- How many revocations were new in its lists since then; starts anew a day later.
+  recorded int not null default 0,
+  recorded_since timestamptz not null default clock_timestamp(),
   -- When the next attempt is due; null: the agent is not in service, names no list, or too many others do.
   due_at timestamptz
 );
 -- statement
 create index issuer_lists_due on issuer_lists (due_at) where due_at is not null;
--- statement
-create index issuer_lists_named on issuer_lists (aid) where uri is not null;
 -- statement
 -- What issuers have revoked by their own signed lists. In contrast to `revocation_facts`, which hold for whatever has the
 -- id, one of these holds only for what that very issuer has issued: anybody may publish a list with anybody's ids. Rows
@@ -108,8 +108,9 @@ end
 $$;
 -- statement
 -- Records what an agent's list revokes: `p_entries` are its objects {jti, revoked_at, reason}, each id once. What is known
--- already takes no lock. Gives how many ids are new or revoked earlier than was known.
-create function record_issuer_revocations_v1(p_log smallint, p_aid text, p_entries json) returns int
+-- already takes no lock. Gives how many ids are new or revoked earlier than was known; -1, and nothing is stored, when that
+-- would be more than `p_max` within a day.
+create function record_issuer_revocations_v1(p_log smallint, p_aid text, p_entries json, p_max int) returns int
 language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
 declare
   issuer text;
@@ -118,6 +119,7 @@ declare
   times timestamptz[];
   reasons text[];
   revoked uuid[];
+  day_ago constant timestamptz := clock_timestamp() - interval '24 hours';
 begin
   select l.issuer_key, l.manifest_expires_at into issuer, bound from issuer_lists l where l.aid = p_aid;
   select array_agg(g.jti), array_agg(g.at), array_agg(g.reason) into jtis, times, reasons
@@ -135,6 +137,13 @@ begin
   end if;
 
   perform from log_head h where h.log_id = p_log for update;
+  update issuer_lists l set
+    recorded = case when l.recorded_since > day_ago then l.recorded else 0 end + cardinality(jtis),
+    recorded_since = case when l.recorded_since > day_ago then l.recorded_since else clock_timestamp() end
+  where l.aid = p_aid and (l.recorded_since <= day_ago or l.recorded + cardinality(jtis) <= p_max);
+  if not found then
+    return -1;
+  end if;
   with recorded as (
     insert into issuer_revocations as r (
       jti, issuer_key, log_id, revoked_at, reason, presumed_end_at, first_seen_at)

@@ -24,7 +24,6 @@ export interface ReadManifest extends Omit<UnreadManifest, "manifestJson"> {
 /** A list whose turn it is, and what is known of it. */
 export interface DueList extends ListPlace {
   readonly aid: string
-  readonly issuerKey: string
   /** URL that the copy came from, and its entity tag there. */
   readonly source: string | null
   readonly etag: string | null
@@ -115,6 +114,7 @@ export class IssuerLists extends Context.Service<
       }, Effect.orDie)
 
       const note = Effect.fn("IssuerLists.note")(function* (manifests: ReadonlyArray<ReadManifest>) {
+        if (manifests.length === 0) return
         yield* sql`
           insert into issuer_lists as l (aid, manifest_sha256, manifest_expires_at, uri, host)
           select a.aid, a.manifest_sha256, a.manifest_expires_at, m.uri, m.host
@@ -130,11 +130,11 @@ export class IssuerLists extends Context.Service<
             manifest_expires_at = greatest(l.manifest_expires_at, excluded.manifest_expires_at),
             uri = excluded.uri, host = excluded.host,
             -- How another place behaved says nothing about this one.
-            (due_at, failure, failure_reason, failures, failing_since) = (
-              select k.due_at, k.failure, k.failure_reason, coalesce(k.failures, 0), k.failing_since
-              from (select) as one left join (
-                select l.due_at, l.failure, l.failure_reason, l.failures, l.failing_since where excluded.uri = l.uri
-              ) as k on true)`
+            due_at = case when excluded.uri = l.uri then l.due_at end,
+            failure = case when excluded.uri = l.uri then l.failure end,
+            failure_reason = case when excluded.uri = l.uri then l.failure_reason end,
+            failures = case when excluded.uri = l.uri then l.failures else 0 end,
+            failing_since = case when excluded.uri = l.uri then l.failing_since end`
       }, Effect.orDie)
 
       const schedule = Effect.fn("IssuerLists.schedule")(function* (max: number) {
@@ -154,7 +154,7 @@ export class IssuerLists extends Context.Service<
               and a.status = 'active' and a.manifest_expires_at > clock_timestamp() and a.integrity_ok
             order by d.due_at limit 1) and ${stillHeld(sql, lease)}
           returning
-            l.aid, l.issuer_key, l.uri, l.host, l.source, l.etag, l.published_at::float8 as published_at,
+            l.aid, l.uri, l.host, l.source, l.etag, l.published_at::float8 as published_at,
             l.expires_at::float8 as expires_at, l.entries_sha256, l.failure, l.failures`
         return Option.fromUndefinedOr(due)
       }, Effect.orDie)
@@ -170,8 +170,8 @@ export class IssuerLists extends Context.Service<
             return sql`
               ${succeeded}, body = ${body}::bytea, sha256 = ${list.sha256}::bytea,
               published_at = ${list.publishedAt}::bigint, expires_at = ${list.expiresAt}::bigint,
-              entries = ${list.entries}::int, ids = ${list.ids}::text::uuid[], entries_sha256 = ${list.entriesSha256}::bytea, form = ${list.form},
-              source = ${source}, etag = ${etag}::text, fetched_at = clock_timestamp()`
+              entries = ${list.entries}::int, ids = ${list.ids}::text::uuid[],
+              entries_sha256 = ${list.entriesSha256}::bytea, form = ${list.form}, source = ${source}, etag = ${etag}::text`
           }
           case "Unchanged":
             return succeeded

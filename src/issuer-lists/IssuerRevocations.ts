@@ -1,6 +1,7 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { Db } from "../db/Db.ts"
 import { LOG_ID } from "../events/seal.ts"
+import { MAX_NEW_PER_DAY } from "./model.ts"
 
 /** Store of what issuers revoke by their own lists. */
 export class IssuerRevocations extends Context.Service<
@@ -13,10 +14,11 @@ export class IssuerRevocations extends Context.Service<
     readonly missing: (aid: string, ids: string) => Effect.Effect<number>
     /**
      * Records what an agent's list revokes, and marks what was delegated from it; what is known already changes nothing.
-     * Gives how many ids are new or revoked earlier than was known.
+     * Gives how many ids are new or revoked earlier than was known; none when these are too many for a day, and then nothing
+     * is recorded.
      * @param entries JSON array of `{jti, revoked_at, reason}`, each id once; a thousand of them hold up appends for 15 ms
      */
-    readonly record: (aid: string, entries: string) => Effect.Effect<number>
+    readonly record: (aid: string, entries: string) => Effect.Effect<Option.Option<number>>
   }
 >()("cp/issuer-lists/IssuerRevocations") {
   static readonly layer = Layer.effect(
@@ -32,8 +34,9 @@ export class IssuerRevocations extends Context.Service<
 
       const record = Effect.fn("IssuerRevocations.record")(function* (aid: string, entries: string) {
         const [row] = yield* sql<{ readonly recorded: number }>`
-          select record_issuer_revocations_v1(${LOG_ID}::smallint, ${aid}, ${entries}::text::json) as recorded`
-        return row === undefined ? yield* Effect.die(new Error("the record gave no row")) : row.recorded
+          select record_issuer_revocations_v1(${LOG_ID}::smallint, ${aid}, ${entries}::text::json, ${MAX_NEW_PER_DAY}::int) as recorded`
+        if (row === undefined) return yield* Effect.die(new Error("the record gave no row"))
+        return row.recorded < 0 ? Option.none() : Option.some(row.recorded)
       }, Effect.orDie)
 
       return { missing, record }

@@ -1,14 +1,15 @@
-import { Clock, Context, Effect, Layer, Metric, Option, Random, Stream } from "effect"
+import { Context, Effect, Layer, Metric, Option, Random, Stream } from "effect"
 import { AppConfig } from "../config.ts"
 import { onBackground } from "../db/Db.ts"
 import { Egress } from "../egress/Egress.ts"
 import { type Lease, Leases } from "../jobs/Leases.ts"
-import { type DueList, IssuerLists, type PollOutcome } from "./IssuerLists.ts"
+import { type DueList, IssuerLists, type PollOutcome, type UnreadManifest } from "./IssuerLists.ts"
 import { IssuerRevocations } from "./IssuerRevocations.ts"
 import { makeListFetch } from "./list-fetch.ts"
 import { listPlace } from "./list-place.ts"
+import { makeAttempt, recorded } from "./poll-attempt.ts"
 import { ListChecker } from "./ListChecker.ts"
-import { type FailureKind, FAILURES, ListUnusable, MAX_LISTS } from "./model.ts"
+import { type FailureKind, FAILURES, MAX_LISTS } from "./model.ts"
 import { nextPollMs, type PollHints } from "./poll-schedule.ts"
 
 /** Lists fetched at once: so many issuers that hang do not hold up the others. */
@@ -19,7 +20,7 @@ const REST_MS = 250
 const LOOK_EVERY_MS = 1000
 const READ_EVERY_MS = 10_000
 /** Manifests that are looked into at once. */
-const BATCH = 500
+const BATCH = 100
 /** What an attempt may take beside the request, ms: checking and recording the largest list, among others that wait. */
 const MARGIN_MS = 120_000
 
@@ -28,14 +29,9 @@ const fetches = Metric.counter("issuer_list_fetches_total", {
   incremental: true
 })
 
-const recorded = Metric.counter("issuer_revocations_recorded_total", {
-  description: "Revocations learnt from agents' own lists.",
-  incremental: true
-})
+type Outcome = "fetched" | "unchanged" | FailureKind
 
-type Result = "fetched" | "unchanged" | FailureKind
-
-const results: ReadonlyArray<Result> = ["fetched", "unchanged", ...FAILURES]
+const outcomes: ReadonlyArray<Outcome> = ["fetched", "unchanged", ...FAILURES]
 
 /**
  * Keeps copies of the lists that registered agents publish about their own TCTs, and learns from them what is revoked. One
@@ -55,24 +51,28 @@ export class ListMirror extends Context.Service<
     Effect.gen(function* () {
       const settings = yield* AppConfig
       const lists = yield* IssuerLists
-      const revocations = yield* IssuerRevocations
-      const { check } = yield* ListChecker
-      const fetch = makeListFetch(yield* Egress, settings)
-      const { acceptWrapped, intervalMs, timeoutMs } = settings.mirror
+      const attempt = makeAttempt({
+        fetch: makeListFetch(yield* Egress, settings),
+        check: (yield* ListChecker).check,
+        revocations: yield* IssuerRevocations,
+        acceptWrapped: settings.mirror.acceptWrapped
+      })
+      const { intervalMs, timeoutMs } = settings.mirror
 
       const series = new Map(
-        results.map((outcome) => [outcome, Metric.withAttributes(fetches, { outcome })] as const)
+        outcomes.map((outcome) => [outcome, Metric.withAttributes(fetches, { outcome })] as const)
       )
       for (const each of series.values()) yield* Metric.update(each, 0)
       yield* Metric.update(recorded, 0)
-      const count = (outcome: Result) => {
+      const count = (outcome: Outcome) => {
         const metric = series.get(outcome)
         return metric === undefined ? Effect.void : Metric.update(metric, 1)
       }
 
       const read = Effect.gen(function* () {
-        for (;;) {
-          const unread = yield* lists.unread(BATCH)
+        let unread: ReadonlyArray<UnreadManifest>
+        do {
+          unread = yield* lists.unread(BATCH)
           yield* lists.note(
             unread.map(({ aid, manifestJson, manifestSha256 }) => ({
               aid,
@@ -80,58 +80,9 @@ export class ListMirror extends Context.Service<
               place: listPlace(manifestJson)
             }))
           )
-          if (unread.length < BATCH) break
-        }
+        } while (unread.length === BATCH)
         yield* lists.schedule(MAX_LISTS)
       }).pipe(Effect.withSpan("ListMirror.read"))
-
-      /** In small transactions, each followed by a pause of its own length: every append waits for them. */
-      const record = Effect.fnUntraced(function* (aid: string, chunks: ReadonlyArray<string>) {
-        for (const chunk of chunks) {
-          const [took, fresh] = yield* Effect.timed(revocations.record(aid, chunk))
-          if (fresh === 0) continue
-          yield* Metric.update(recorded, fresh)
-          yield* Effect.sleep(took)
-        }
-      })
-
-      const attempt = Effect.fn("ListMirror.attempt")(function* (due: DueList) {
-        const nowSecs = (yield* Clock.currentTimeMillis) / 1000
-        const isServed = due.expiresAt !== null && due.expiresAt > nowSecs
-        const etag = due.source === due.uri && isServed ? due.etag : null
-        const answer = yield* fetch({ uri: due.uri, etag })
-        const { maxAgeSecs } = answer
-        if (answer._tag === "Unchanged") {
-          const validForSecs = (due.expiresAt ?? nowSecs) - nowSecs
-          return { outcome: { _tag: "Unchanged" } satisfies PollOutcome, hints: { maxAgeSecs, validForSecs } }
-        }
-        const { body } = answer
-        const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-        const list = yield* check({ body, aid: due.aid, now, acceptWrapped })
-        if (list.publishedAt < (due.publishedAt ?? 0)) {
-          return yield* new ListUnusable({ kind: "rolled_back", reason: "the list is older than the copy" })
-        }
-        if (due.entriesSha256 === null || Buffer.compare(due.entriesSha256, list.entriesSha256) !== 0) {
-          const missing = yield* revocations.missing(due.aid, list.ids)
-          // What the issuer has signed is revoked, also when the list as a whole is not taken.
-          yield* record(due.aid, list.chunks)
-          if (missing > 0) {
-            const reason = `the list leaves out ${missing} whose tokens may still be valid`
-            if ((due.expiresAt ?? 0) > now) return yield* new ListUnusable({ kind: "shrunk", reason })
-            yield* Effect.logWarning(
-              `revocation list of ${due.aid} taken in place of one that has expired: ${reason}`
-            )
-          }
-        }
-        const received = {
-          _tag: "Received",
-          body,
-          list,
-          source: due.uri,
-          etag: answer.etag
-        } satisfies PollOutcome
-        return { outcome: received, hints: { maxAgeSecs, validForSecs: list.expiresAt - now } }
-      })
 
       const refresh = (lease: Lease) => (due: DueList) => {
         const settle = Effect.fnUntraced(function* (outcome: PollOutcome, hints: PollHints) {
@@ -141,7 +92,7 @@ export class ListMirror extends Context.Service<
           Effect.flatMap(({ hints, outcome }) =>
             Effect.andThen(
               count(outcome._tag === "Received" ? "fetched" : "unchanged"),
-              settle(outcome, { failures: 0, ...hints })
+              settle(outcome, hints)
             )
           ),
           Effect.catchTag("ListUnusable", ({ kind, reason }) =>
@@ -186,19 +137,18 @@ export class ListMirror extends Context.Service<
         Effect.suspend(() => {
           const busy = new Set<string>()
           const look = lists.takeDue(lease, busy, againInMs).pipe(
-            Effect.tap(
-              Option.match({
-                onNone: () => Effect.void,
-                onSome: ({ host }) => Effect.sync(() => busy.add(host))
-              })
-            ),
             Effect.catchCause((cause) =>
               Effect.as(
                 Effect.logWarning("look for due revocation lists failed", cause),
                 Option.none<DueList>()
               )
             ),
-            Effect.tap((due) => (Option.isNone(due) ? Effect.sleep(LOOK_EVERY_MS) : Effect.void))
+            Effect.tap(
+              Option.match({
+                onNone: () => Effect.sleep(LOOK_EVERY_MS),
+                onSome: ({ host }) => Effect.sync(() => busy.add(host))
+              })
+            )
           )
           return Stream.fromEffectRepeat(look).pipe(
             Stream.map(Option.toArray),

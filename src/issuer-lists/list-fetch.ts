@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { Settings } from "../config.ts"
 import type { Egress } from "../egress/Egress.ts"
+import { entityTagOf } from "../egress/entity-tag.ts"
 import { type OutboundResponse, TargetRefused } from "../egress/model.ts"
 import type { TargetPolicy } from "../egress/policy.ts"
 import { VERSION } from "../ops/version.ts"
@@ -22,9 +23,6 @@ export type ListAnswer = {
   | { readonly _tag: "Received"; readonly body: Uint8Array; readonly etag: string | null }
 )
 
-/** A tag that can be sent back (RFC 9110 §8.8.3), of a sane size. */
-const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e]{0,256}"$/u
-
 const MAX_AGE = /(?:^|[\s,])max-age=(\d{1,9})(?:$|[\s,])/iu
 
 const unusable = (kind: FailureKind, reason: string) => new ListUnusable({ kind, reason })
@@ -40,11 +38,10 @@ const received = (answer: OutboundResponse): Effect.Effect<ListAnswer, ListUnusa
   if (truncated) return Effect.fail(unusable("invalid", "the list is larger than 8 MiB"))
   if ((headers.get("content-encoding") ?? "identity").toLowerCase() !== "identity")
     return Effect.fail(unusable("invalid", "the answer is compressed"))
-  const etag = headers.get("etag")
   return Effect.succeed({
     _tag: "Received",
     body,
-    etag: etag !== undefined && ENTITY_TAG.test(etag) ? etag : null,
+    etag: entityTagOf(answer),
     maxAgeSecs: maxAgeOf(answer)
   })
 }

@@ -10,13 +10,19 @@ export const MAX_LIST_BYTES = 8_388_608
 /** Most entries of a list, the size for which the service's own list is made. */
 export const MAX_ENTRIES = 100_000
 
+/**
+ * Revocations that may be new in one agent's lists within a day: the largest list, and as many again. They are kept for
+ * ever, and whoever registers an agent could otherwise fill the database with them.
+ */
+export const MAX_NEW_PER_DAY = 2 * MAX_ENTRIES
+
 /** Agents whose lists are mirrored at the same time; together their copies take at most 8 GB. */
 export const MAX_LISTS = 1000
 
 /**
  * Why an attempt came to nothing: refused by the guard; no complete answer; an answer other than 200; no list; not signed
- * by the issuer it names; another agent's; past its `expires_at`; older than the copy; without entries of the copy whose
- * tokens may still be valid.
+ * by the issuer it names; another agent's; past its `expires_at`; older than the copy; with too many new entries for a day;
+ * without entries of the copy whose tokens may still be valid.
  */
 export const FAILURES = [
   "refused",
@@ -27,6 +33,7 @@ export const FAILURES = [
   "issuer",
   "expired",
   "rolled_back",
+  "excess",
   "shrunk"
 ] as const
 

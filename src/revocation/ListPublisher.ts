@@ -191,9 +191,13 @@ export class ListPublisher extends Context.Service<
             if (failed) yield* Effect.sleep(RETRY_MS)
           }
         })
-        // What was revoked is committed whatever becomes of the list.
-        return yield* published.pipe(
-          Effect.timeoutOption(PATIENCE_MS),
+        // What was revoked is committed whatever becomes of the list. A fiber of its own, because a statement that is
+        // interrupted waits for a server that hangs.
+        return yield* Effect.acquireUseRelease(
+          Effect.forkDetach(published),
+          (waiting) => Effect.timeoutOption(Fiber.join(waiting), PATIENCE_MS),
+          (waiting) => Effect.sync(() => waiting.interruptUnsafe())
+        ).pipe(
           Effect.map(Option.getOrNull),
           Effect.catchCause((cause) =>
             Effect.as(Effect.logWarning("the publication of a revocation cannot be confirmed", cause), null)

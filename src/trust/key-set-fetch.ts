@@ -1,6 +1,7 @@
-import { Effect, Option, Result, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import type { Settings } from "../config.ts"
 import type { Egress } from "../egress/Egress.ts"
+import { entityTagOf } from "../egress/entity-tag.ts"
 import { type OutboundResponse, TargetRefused } from "../egress/model.ts"
 import { webhookTargets } from "../egress/policy.ts"
 import { VERSION } from "../ops/version.ts"
@@ -16,9 +17,6 @@ export class KeySetUnavailable extends Schema.TaggedError<KeySetUnavailable>()("
   kind: Schema.Literals(FAILURES),
   reason: Schema.String
 }) {}
-
-/** A tag that can be sent back (RFC 9110 §8.8.3), of a sane size. */
-const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e]{0,256}"$/u
 
 const unavailable = (kind: KeySetUnavailable["kind"], reason: string) =>
   new KeySetUnavailable({ kind, reason })
@@ -88,10 +86,6 @@ export const makeKeySetFetch = (egress: Egress["Service"], settings: Settings) =
     const answer = yield* get(source, known)
     if (answer.status === 304 && known !== null) return { _tag: "Unchanged" } satisfies FetchOutcome
     const keySet = yield* valid(readKeySet(yield* bodyOf(answer)))
-    const tag = Option.fromUndefinedOr(answer.headers.get("etag")).pipe(
-      Option.filter((text) => ENTITY_TAG.test(text)),
-      Option.getOrNull
-    )
-    return { _tag: "Fetched", keySet, source, etag: tag } satisfies FetchOutcome
+    return { _tag: "Fetched", keySet, source, etag: entityTagOf(answer) } satisfies FetchOutcome
   })
 }

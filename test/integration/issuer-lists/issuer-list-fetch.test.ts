@@ -247,6 +247,85 @@ layer(MirrorSuite, { timeout: "60 seconds", excludeTestServices: true })("lists 
     })
   )
 
+  it.effect("may have 8 MiB and no more, and are kept to the last byte", () =>
+    Effect.gen(function* () {
+      const { agent, says } = yield* publishing((agent) => listText(agent, ids(1)).padEnd(8_388_608, " "))
+      yield* runOnce
+      assert.isUndefined(yield* failureOf(agent))
+      assert.lengthOf(String(yield* copyText(agent)), 8_388_608)
+      says(listText(agent, ids(1)).padEnd(8_388_609, " "))
+      yield* again(agent)
+      assert.strictEqual((yield* current(agent)).failure?.reason, "the list is larger than 8 MiB")
+    })
+  )
+
+  it.effect("may bring no more than so many new revocations within a day", () =>
+    Effect.gen(function* () {
+      const { sql } = yield* Db
+      const [first, second] = [ids(2), ids(2)]
+      const { agent, says } = yield* publishing((agent) => listText(agent, first))
+      yield* runOnce
+      yield* sql`update issuer_lists set recorded = 199999 where aid = ${agent.aid}`
+      says(listText(agent, [...first, ...second]))
+      yield* again(agent)
+      assert.strictEqual(yield* failureOf(agent), "excess")
+      assert.deepEqual(yield* revocationsBy(agent), first.toSorted())
+      yield* sql`
+        update issuer_lists set recorded_since = clock_timestamp() - interval '1 day' where aid = ${agent.aid}`
+      yield* again(agent)
+      assert.isUndefined(yield* failureOf(agent))
+      assert.deepEqual(yield* revocationsBy(agent), [...first, ...second].toSorted())
+      const [row] = yield* sql<{ readonly recorded: number }>`
+        select recorded from issuer_lists where aid = ${agent.aid}`
+      assert.strictEqual(row?.recorded, 2)
+    })
+  )
+
+  it.effect("are fetched of no more agents than may be, the oldest first", () =>
+    Effect.gen(function* () {
+      const { sql } = yield* Db
+      const { schedule } = yield* IssuerLists
+      const agents = [
+        (yield* publishing((agent) => listText(agent, []))).agent,
+        (yield* publishing((agent) => listText(agent, []))).agent
+      ]
+      yield* runOnce
+      const aids = agents.map(({ aid }) => aid)
+      const [{ polled } = { polled: 0 }] = yield* sql<{ readonly polled: number }>`
+        select count(*)::int as polled from issuer_lists where due_at is not null`
+      yield* sql`update issuer_lists set due_at = null where aid = any(${aids}::text[])`
+      yield* schedule(polled - 1)
+      const dueAts = Effect.forEach(agents, (agent) =>
+        Effect.map(current(agent), ({ dueAt }) => dueAt !== null)
+      )
+      assert.deepEqual(yield* dueAts, [true, false])
+      yield* schedule(polled)
+      assert.deepEqual(yield* dueAts, [true, true])
+    })
+  )
+
+  it.effect("are seen by who may see the agent", () =>
+    Effect.gen(function* () {
+      const { sql } = yield* Db
+      const { findByAid, list } = yield* IssuerLists
+      const { agent } = yield* publishing((agent) => listText(agent, []))
+      yield* runOnce
+      const [own, other] = [randomUUID(), randomUUID()]
+      yield* sql`update agents set org_id = ${own}::uuid where aid = ${agent.aid}`
+      const seenBy = (orgId: string) =>
+        Effect.gen(function* () {
+          const visibility = { _tag: "orgs", orgIds: [orgId] } as const
+          const page = yield* list({ limit: 100, offset: 0, after: undefined }, visibility)
+          const found = yield* findByAid(agent.aid, visibility)
+          return [page.length, Option.isSome(found)]
+        })
+      assert.deepEqual(yield* seenBy(own), [1, true])
+      assert.deepEqual(yield* seenBy(other), [0, false])
+      yield* sql`update agents set integrity_ok = false where aid = ${agent.aid}`
+      assert.deepEqual(yield* seenBy(own), [0, false])
+    })
+  )
+
   it.effect(
     "are asked for by tag when they came from the same place and may be served, and confirmed by 304",
     () =>
@@ -391,6 +470,14 @@ layer(MirrorSuite, { timeout: "60 seconds", excludeTestServices: true })("lists 
       yield* asked(issuer, 3)
       yield* Fiber.interrupt(second)
       assert.lengthOf(issuer.requests, 3)
+
+      // One that stops while it fetches leaves the list to the next one at once.
+      issuer.answer(LIST, silent)
+      yield* makeDue(agent)
+      const stopping = yield* Effect.forkChild(runOnce)
+      yield* asked(issuer, 4)
+      yield* Fiber.interrupt(stopping)
+      assert.isAtMost(yield* dueInMs(agent), 0)
 
       // One that sleeps beyond its lease writes nothing any more.
       yield* leading((held) =>

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { visibleToAll } from "../../../src/access/Visibility.ts"
 import { Db } from "../../../src/db/Db.ts"
 import { Delegations } from "../../../src/delegations/Delegations.ts"
@@ -24,7 +24,7 @@ export const revokedBy = Effect.fnUntraced(function* (aid: string, jti: string, 
     insert into issuer_lists (aid, manifest_sha256, manifest_expires_at)
     values (${aid}, '', '2100-01-01Z') on conflict do nothing`
   const { record } = yield* IssuerRevocations
-  return yield* record(aid, JSON.stringify([{ jti, revoked_at: secs, reason: null }]))
+  return Option.getOrThrow(yield* record(aid, JSON.stringify([{ jti, revoked_at: secs, reason: null }])))
 })
 
 const page = { limit: 1000, offset: 0, after: undefined, active: false } as const
