@@ -11,7 +11,7 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json ./
 COPY migrations ./migrations
-COPY scripts/migrate.ts ./scripts/migrate.ts
+COPY scripts/adopt-log.ts scripts/doctor.ts scripts/migrate.ts scripts/verify-log.ts ./scripts/
 COPY src ./src
 USER node
 EXPOSE 4000

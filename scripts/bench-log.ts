@@ -52,7 +52,7 @@ const logSize = async (): Promise<number> => Number((await call("/log/checkpoint
 
 /** Processor time of the service so far, s. */
 const processor = async (): Promise<number> =>
-  Number(/process_cpu_seconds_total (\S+)/.exec(await call("/api/metrics"))?.[1])
+  Number(/^process_cpu_seconds_total (\S+)$/m.exec(await call("/api/metrics"))?.[1])
 
 const summary = (times: ReadonlyArray<number>): string => {
   const sorted = times.toSorted((a, b) => a - b)

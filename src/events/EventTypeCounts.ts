@@ -1,6 +1,7 @@
 import { Context, Effect, Layer, Schedule } from "effect"
 import { Db, onBackground } from "../db/Db.ts"
 import { Leases } from "../jobs/Leases.ts"
+import { succeeded } from "../jobs/loop.ts"
 import { LOG_ID } from "./seal.ts"
 
 /** Events counted in one statement. */
@@ -86,7 +87,10 @@ export class EventTypeCounts extends Context.Service<
     Effect.gen(function* () {
       const { runOnce } = yield* EventTypeCounts
       const leases = yield* Leases
-      const count = Effect.repeat(runOnce, Schedule.spaced("5 seconds"))
+      const count = Effect.repeat(
+        Effect.andThen(runOnce, succeeded("event-type-counts")),
+        Schedule.spaced("5 seconds")
+      )
       yield* Effect.forkScoped(onBackground(leases.hold("event-type-counts", () => count)))
     })
   )

@@ -4,6 +4,7 @@ import { signManifest } from "../aitp/manifest.ts"
 import { AppConfig } from "../config.ts"
 import { Db, onBackground } from "../db/Db.ts"
 import { type Lease, Leases, stillHeld } from "../jobs/Leases.ts"
+import { succeeded } from "../jobs/loop.ts"
 import { Identity } from "./Identity.ts"
 
 /** Seconds a manifest is valid; it is signed anew at half of that (RFC-AITP-0003 §4). */
@@ -124,7 +125,11 @@ export class OwnManifest extends Context.Service<
       const leases = yield* Leases
       const everyMinute = Schedule.spaced(Duration.minutes(1))
       yield* Effect.forkScoped(
-        onBackground(leases.hold("own-manifest", (lease) => Effect.repeat(renew(lease), everyMinute)))
+        onBackground(
+          leases.hold("own-manifest", (lease) =>
+            Effect.repeat(Effect.andThen(renew(lease), succeeded("own-manifest")), everyMinute)
+          )
+        )
       )
     })
   )

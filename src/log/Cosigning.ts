@@ -34,6 +34,7 @@ interface Asked extends Witness {
 
 /** The checkpoint to be cosigned. */
 interface Head {
+  readonly epoch: string
   readonly size: number
   /** Signed by the log alone. */
   readonly note: string
@@ -68,8 +69,8 @@ export class Cosigning extends Context.Service<
         )
       )
 
-      const post = Effect.fnUntraced(function* ({ known, url }: Asked, { note, size }: Head) {
-        const body = requestBody(known, yield* prover.consistency(known, size), note)
+      const post = Effect.fnUntraced(function* ({ known, url }: Asked, { epoch, note, size }: Head) {
+        const body = requestBody(known, yield* prover.consistency(epoch, known, size), note)
         const answer = yield* egress.send({
           method: "POST",
           url: `${url}/add-checkpoint`,
@@ -140,9 +141,13 @@ export class Cosigning extends Context.Service<
         )
         const isNews = published?.size !== size
         if (asked.length === 0 && !isNews) return
-        const outcomes = yield* Effect.forEach(asked, (witness) => cosign(witness, { size, note }), {
-          concurrency: "unbounded"
-        })
+        const outcomes = yield* Effect.forEach(
+          asked,
+          (witness) => cosign(witness, { epoch: lineage.epoch, size, note }),
+          {
+            concurrency: "unbounded"
+          }
+        )
         const lines = witnesses.flatMap(({ cosignature }) =>
           cosignature?.note === note ? [cosignature.line] : []
         )

@@ -5,6 +5,7 @@ import { onBackground } from "../db/Db.ts"
 import { LedgerHints } from "../events/LedgerHints.ts"
 import { LogLineage } from "../events/LogLineage.ts"
 import { type Lease, Leases } from "../jobs/Leases.ts"
+import { succeeded } from "../jobs/loop.ts"
 import { type LogIdentity, LogKey } from "./LogKey.ts"
 import { LogMetrics } from "./LogMetrics.ts"
 import { LogTiles } from "./LogTiles.ts"
@@ -151,6 +152,7 @@ export class Integrator extends Context.Service<
         metrics.refused(undefined)
         for (;;) {
           held = yield* integrator.catchUp(lease, held)
+          yield* succeeded("log-integrator")
           yield* Effect.sleep(SPACING_MS)
           yield* Effect.timeoutOption(Queue.take(signals), POLL_MS)
         }

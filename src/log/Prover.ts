@@ -1,47 +1,101 @@
 import { Context, Effect, Layer } from "effect"
 import { LogTiles } from "./LogTiles.ts"
-import { consistencyPath, inclusionPath, type Range, rootOf, tilesFor } from "./proof.ts"
+import { joinedRoot } from "./merkle.ts"
+import {
+  consistencyPath,
+  inclusionPath,
+  type Range,
+  type Slice,
+  sliceRoot,
+  slicesOf,
+  tilesFor
+} from "./proof.ts"
 
 /** Hashes, 32 bytes each, in the order of RFC 6962 §2.1. */
 export type Proof = ReadonlyArray<Uint8Array>
 
-/** Makes proofs from the stored tiles; they need no event to be still there. */
+/** Hashes of subtrees that are kept; a few MB. */
+const KEPT = 16_384
+
+/** Makes proofs from the stored tiles; they need no event to be still there. Sizes are those of trees of one epoch. */
 export class Prover extends Context.Service<
   Prover,
   {
-    /** Why a leaf is in a tree, and the leaf's hash; `index` < `size` ≤ leaves of the served tree. */
+    /** Why a leaf is in a tree, and the leaf's hash; `index` < `size` ≤ leaves of the newest tree. */
     readonly inclusion: (
+      epoch: string,
       index: number,
       size: number
     ) => Effect.Effect<{ readonly leaf: Uint8Array; readonly hashes: Proof }>
-    /** Why a tree extends another, and the root of that; `from` ≤ `to` ≤ leaves of the served tree. */
-    readonly consistency: (from: number, to: number) => Effect.Effect<Proof>
+    /** Why a tree extends another one; `from` ≤ `to` ≤ leaves of the newest tree. */
+    readonly consistency: (epoch: string, from: number, to: number) => Effect.Effect<Proof>
     /** Root hash of the tree of the first `size` leaves. */
-    readonly root: (size: number) => Effect.Effect<Uint8Array>
+    readonly root: (epoch: string, size: number) => Effect.Effect<Uint8Array>
   }
 >()("cp/log/Prover") {
   static readonly layer = Layer.effect(
     Prover,
     Effect.gen(function* () {
       const tiles = yield* LogTiles
-      const rootsOf = Effect.fnUntraced(function* (ranges: ReadonlyArray<Range>) {
-        const find = yield* tiles.read(tilesFor(ranges))
-        return ranges.map((range) => rootOf(range, find))
+      const memo = new SubtreeMemo()
+
+      const rootsOf = Effect.fnUntraced(function* (epoch: string, ranges: ReadonlyArray<Range>) {
+        const slices = ranges.map(slicesOf)
+        // Looked up before the tiles are read: what is kept then may be forgotten meanwhile.
+        const known = new Map(slices.flat().map((slice) => [slice, memo.get(epoch, slice)]))
+        const find = yield* tiles.read(
+          tilesFor(slices.flat().filter((slice) => known.get(slice) === undefined))
+        )
+        const hashOf = (slice: Slice) => known.get(slice) ?? memo.keep(epoch, slice, sliceRoot(slice, find))
+        return slices.map((each) => joinedRoot(each.map(hashOf)))
       })
 
-      const inclusion = Effect.fn("Prover.inclusion")(function* (index: number, size: number) {
-        const [leaf, ...hashes] = yield* rootsOf([
-          { start: index, end: index + 1 },
-          ...inclusionPath(index, size)
-        ])
+      const inclusion = Effect.fn("Prover.inclusion")(function* (epoch: string, index: number, size: number) {
+        const leafAlone = { start: index, end: index + 1 }
+        const [leaf, ...hashes] = yield* rootsOf(epoch, [leafAlone, ...inclusionPath(index, size)])
         return leaf === undefined ? yield* Effect.die(new Error("a proof without leaf")) : { leaf, hashes }
       })
 
-      return {
-        inclusion,
-        consistency: (from, to) => rootsOf(consistencyPath(from, to)),
-        root: (size) => Effect.map(rootsOf([{ start: 0, end: size }]), ([root]) => root ?? new Uint8Array(0))
-      }
+      const root = Effect.fnUntraced(function* (epoch: string, size: number) {
+        const [hash] = yield* rootsOf(epoch, [{ start: 0, end: size }])
+        return hash ?? (yield* Effect.die(new Error("a tree without root")))
+      })
+
+      return { consistency: (epoch, from, to) => rootsOf(epoch, consistencyPath(from, to)), inclusion, root }
     })
   )
 }
+
+/**
+ * Hashes of subtrees, which never change. Those high up and those at the right edge are in nearly every proof; the least
+ * recently used ones are forgotten. Another epoch has another tree.
+ */
+class SubtreeMemo {
+  readonly #hashes = new Map<string, Uint8Array>()
+  #epoch = ""
+
+  get(epoch: string, slice: Slice): Uint8Array | undefined {
+    if (epoch !== this.#epoch) return undefined
+    const key = keyOf(slice)
+    const hash = this.#hashes.get(key)
+    if (hash === undefined) return undefined
+    this.#hashes.delete(key)
+    this.#hashes.set(key, hash)
+    return hash
+  }
+
+  /** Gives the hash back. */
+  keep(epoch: string, slice: Slice, hash: Uint8Array): Uint8Array {
+    if (slice.level === 0 && slice.count === 1) return hash
+    if (epoch !== this.#epoch) this.#hashes.clear()
+    this.#epoch = epoch
+    this.#hashes.set(keyOf(slice), new Uint8Array(hash)) // not a view that keeps the whole tile
+    for (const oldest of this.#hashes.keys()) {
+      if (this.#hashes.size <= KEPT) break
+      this.#hashes.delete(oldest)
+    }
+    return hash
+  }
+}
+
+const keyOf = ({ count, from, index, level }: Slice): string => `${level}/${index}/${from}/${count}`

@@ -3,6 +3,7 @@ import type { SqlError } from "effect/sql"
 import { Db, onBackground } from "../db/Db.ts"
 import { LOG_ID } from "../events/seal.ts"
 import { type Lease, Leases, stillHeld } from "../jobs/Leases.ts"
+import { succeeded } from "../jobs/loop.ts"
 import { Checkpoints } from "./Checkpoints.ts"
 import { type Finding, LedgerAudit } from "./LedgerAudit.ts"
 
@@ -88,6 +89,7 @@ export class SelfAudit extends Context.Service<
       const leases = yield* Leases
       const paced = Effect.fnUntraced(function* (lease: Lease) {
         const [took, step] = yield* Effect.timed(runOnce(lease))
+        yield* succeeded("log-audit")
         const rest = Math.max(Duration.toMillis(took) * REST, MIN_REST_MS)
         yield* Effect.sleep(step === "idle" ? IDLE_MS : rest)
       })

@@ -5,7 +5,6 @@ import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { parseUuid } from "../aitp/ids.ts"
 import { Api } from "../api.ts"
-import { encodeBase64 } from "../client/log-base64.ts"
 import { type Tile, TILE_WIDTH, widthIn } from "../client/log-tiles.ts"
 import { negotiate } from "../http/Compression.ts"
 import { CurrentRequest } from "../http/CurrentRequest.ts"
@@ -21,7 +20,7 @@ import { LogKey } from "./LogKey.ts"
 import { LogTiles } from "./LogTiles.ts"
 import { hashesAt } from "./merkle.ts"
 import { Prover } from "./Prover.ts"
-import { entryBundle, type EventProof, proofJson, proofText, verdictJson } from "./render.ts"
+import { base64, entryBundle, type EventProof, proofJson, proofText, verdictJson } from "./render.ts"
 import { parsePlace, parseTile } from "./tile.ts"
 
 /** Events that one request may have verified. */
@@ -145,14 +144,15 @@ export const LogHttp = HttpApiBuilder.group(
           if (from > to) return yield* new BadRequest({ error: "from must not exceed to" })
           const enough = yield* checkpoints.atLeast(to)
           if (Option.isNone(enough)) return yield* new BadRequest({ error: "the log is not that large" })
-          const hashes = yield* prover.consistency(from, to)
+          const { epoch } = enough.value.lineage
+          const hashes = yield* prover.consistency(epoch, from, to)
           return Reply.text(
             JSON.stringify({
               from,
               to,
-              fromRootHash: encodeBase64(yield* prover.root(from)),
-              toRootHash: encodeBase64(yield* prover.root(to)),
-              hashes: hashes.map(encodeBase64),
+              fromRootHash: base64(yield* prover.root(epoch, from)),
+              toRootHash: base64(yield* prover.root(epoch, to)),
+              hashes: hashes.map(base64),
               checkpoint: enough.value.note
             })
           )
@@ -173,7 +173,7 @@ export const LogHttp = HttpApiBuilder.group(
           const proof: EventProof = {
             row,
             checkpoint,
-            ...(yield* prover.inclusion(row.seq - 1, checkpoint.size))
+            ...(yield* prover.inclusion(checkpoint.lineage.epoch, row.seq - 1, checkpoint.size))
           }
           const headers = { vary: "Accept" }
           return wantsJson(request)

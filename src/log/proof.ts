@@ -1,4 +1,4 @@
-import { hashesAt, joinedRoot, perfectRoot, widthOf } from "./merkle.ts"
+import { hashesAt, perfectRoot, widthOf } from "./merkle.ts"
 import { TILE_WIDTH } from "../client/log-tiles.ts"
 import { TILE_HEIGHT } from "./tile.ts"
 import type { FindTile } from "./TreeEdge.ts"
@@ -69,7 +69,7 @@ export const consistencyPath = (from: number, to: number): ReadonlyArray<Range> 
 }
 
 /** The perfect subtrees of a range of a proof, from left to right. */
-const slicesOf = ({ end, start }: Range): ReadonlyArray<Slice> => {
+export const slicesOf = ({ end, start }: Range): ReadonlyArray<Slice> => {
   const slices: Array<Slice> = []
   let at = start
   while (at < end) {
@@ -87,23 +87,18 @@ const slicesOf = ({ end, start }: Range): ReadonlyArray<Slice> => {
   return slices
 }
 
-/** The tiles that the roots of these ranges are computed from, each once. */
+/** The tiles that the hashes of these subtrees are computed from, each once. */
 export const tilesFor = (
-  ranges: ReadonlyArray<Range>
+  slices: ReadonlyArray<Slice>
 ): ReadonlyArray<{ readonly level: number; readonly index: number }> => {
-  const tiles = new Map(
-    ranges.flatMap(slicesOf).map(({ index, level }) => [`${level}/${index}`, { level, index }])
-  )
+  const tiles = new Map(slices.map(({ index, level }) => [`${level}/${index}`, { level, index }]))
   return [...tiles.values()]
 }
 
-/** The root of a range; throws when a tile is missing or too short, which no stored tree may be. */
-export const rootOf = (range: Range, find: FindTile): Uint8Array =>
-  joinedRoot(
-    slicesOf(range).map(({ count, from, index, level }) => {
-      const tile = find(level, index)
-      if (tile === undefined || widthOf(tile) < from + count)
-        throw new Error(`tile ${level}/${index} is incomplete`)
-      return perfectRoot(hashesAt(tile, from, count))
-    })
-  )
+/** The hash of a perfect subtree; throws when its tile is missing or too short, which no stored tree may be. */
+export const sliceRoot = ({ count, from, index, level }: Slice, find: FindTile): Uint8Array => {
+  const tile = find(level, index)
+  if (tile === undefined || widthOf(tile) < from + count)
+    throw new Error(`tile ${level}/${index} is incomplete`)
+  return perfectRoot(hashesAt(tile, from, count))
+}

@@ -1,10 +1,12 @@
-import { encodeBase64 } from "../client/log-base64.ts"
 import { encodeBase64url } from "../aitp/base64url.ts"
 import type { ServedCheckpoint } from "./Checkpoints.ts"
 import { entryText } from "./covered.ts"
 import type { Finding, Verified } from "./LedgerAudit.ts"
 import type { LoggedRow } from "./LogEntries.ts"
 import type { Proof } from "./Prover.ts"
+
+export const base64 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")
 
 /** An event's proof, and all that is needed to check it. */
 export interface EventProof {
@@ -24,9 +26,9 @@ const preimage = (row: LoggedRow) => ({
 export const proofText = ({ checkpoint, hashes, row }: EventProof): string =>
   [
     "c2sp.org/tlog-proof@v1",
-    `extra ${Buffer.from(JSON.stringify(preimage(row))).toString("base64")}`,
+    `extra ${base64(Buffer.from(JSON.stringify(preimage(row))))}`,
     `index ${row.seq - 1}`,
-    ...hashes.map(encodeBase64),
+    ...hashes.map(base64),
     "",
     checkpoint.note
   ].join("\n")
@@ -35,9 +37,9 @@ export const proofJson = ({ checkpoint, hashes, leaf, row }: EventProof): string
   JSON.stringify({
     logIndex: row.seq - 1,
     treeSize: checkpoint.size,
-    leafHash: encodeBase64(leaf),
-    hashes: hashes.map(encodeBase64),
-    rootHash: encodeBase64(checkpoint.root),
+    leafHash: base64(leaf),
+    hashes: hashes.map(base64),
+    rootHash: base64(checkpoint.root),
     checkpoint: checkpoint.note,
     ...preimage(row)
   })

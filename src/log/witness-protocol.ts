@@ -5,8 +5,8 @@ import {
   parseSignatures,
   type VerifierKey
 } from "../client/log-note.ts"
-import { encodeBase64 } from "../client/log-base64.ts"
 import type { Proof } from "./Prover.ts"
+import { base64 } from "./render.ts"
 
 /** What a witness is asked with, and how its answer is read (C2SP tlog-witness, `add-checkpoint`). */
 
@@ -15,7 +15,7 @@ const SIZE_TYPE = "text/x.tlog.size"
 
 /** Body of the request: the checkpoint, and why it extends the tree of `old` leaves that the witness knows. */
 export const requestBody = (old: number, proof: Proof, note: string): string =>
-  [`old ${old}`, ...proof.map(encodeBase64), "", note].join("\n")
+  [`old ${old}`, ...proof.map(base64), "", note].join("\n")
 
 /** The size that the witness knows; undefined when the answer does not tell one. */
 export const sizeIn = (body: string, contentType: string | undefined): number | undefined => {

@@ -3,6 +3,7 @@ import { onBackground } from "../db/Db.ts"
 import { IdempotencyKeys } from "../idempotency/IdempotencyKeys.ts"
 import type { DataUnreadable } from "../identity/ciphertext.ts"
 import { Leases } from "../jobs/Leases.ts"
+import { succeeded } from "../jobs/loop.ts"
 import { PREFIX } from "../ops/Exposition.ts"
 import { Metrics } from "../ops/Metrics.ts"
 import { CREATE_SCOPE } from "./model.ts"
@@ -63,7 +64,10 @@ export class SecretRewrap extends Context.Service<
           }
         ])
       )
-      const everyMinute = Effect.repeat(runOnce, Schedule.spaced("1 minute"))
+      const everyMinute = Effect.repeat(
+        Effect.andThen(runOnce, succeeded("webhook-secrets")),
+        Schedule.spaced("1 minute")
+      )
       yield* Effect.forkScoped(onBackground(leases.hold("webhook-secrets", () => everyMinute)))
     })
   )

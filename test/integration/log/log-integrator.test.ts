@@ -126,7 +126,7 @@ layer(testLog(), { timeout: "60 seconds", excludeTestServices: true })("the inte
       assert.isAbove(heads.length, 5)
       for (const [at, head] of heads.entries()) {
         assert.isAbove(head.size, heads[at - 1]?.size ?? -1)
-        const proof = yield* prover.consistency(head.size, last.size)
+        const proof = yield* prover.consistency(last.lineage.epoch, head.size, last.size)
         yield* Effect.promise(() => verifyConsistency(head, last, proof))
       }
     })
@@ -232,12 +232,12 @@ layer(testLog(), { timeout: "60 seconds", excludeTestServices: true })("the inte
       yield* sql`update log_tree set dropped_to = 4900`
       yield* append(300)
       yield* integrate
-      const { root, size } = yield* tree
+      const { lineage, root, size } = yield* tree
       const prover = yield* Prover
-      const { hashes, leaf } = yield* prover.inclusion(17, size)
+      const { hashes, leaf } = yield* prover.inclusion(lineage.epoch, 17, size)
       assert.strictEqual(Buffer.compare(leaf, leaves[17] ?? Buffer.alloc(0)), 0)
       yield* Effect.promise(() => verifyInclusion({ index: 17, size, hashes }, leaf, root))
-      const proof = yield* prover.consistency(5000, size)
+      const proof = yield* prover.consistency(lineage.epoch, 5000, size)
       const first = { size: 5000, root: naive.rootOf(leaves) }
       yield* Effect.promise(() => verifyConsistency(first, { size, root }, proof))
       // What is not in the tree yet cannot be given up.

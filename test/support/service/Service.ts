@@ -77,9 +77,15 @@ process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL")
 })
 
+/** What runs the service: this Node, or with `CP_RUNTIME=deno` the Deno on the PATH. */
+const runtime =
+  process.env["CP_RUNTIME"] === "deno"
+    ? { command: "deno", parameters: ["run", "-A"] }
+    : { command: process.execPath, parameters: [] }
+
 const begin = (environment: Environment): { child: ChildProcess; service: ServiceProcess } => {
   const { PATH = "", HOME = "" } = process.env
-  const child = spawn(process.execPath, ["src/main.ts"], {
+  const child = spawn(runtime.command, [...runtime.parameters, "src/main.ts"], {
     cwd: root,
     env: { PATH, HOME, ...environment },
     stdio: ["ignore", "pipe", "pipe"]

@@ -1,7 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { EMPTY_ROOT } from "../../../src/log/merkle.ts"
-import { consistencyPath, inclusionPath, rootOf, tilesFor } from "../../../src/log/proof.ts"
+import { EMPTY_ROOT, joinedRoot } from "../../../src/log/merkle.ts"
+import {
+  consistencyPath,
+  inclusionPath,
+  type Range,
+  sliceRoot,
+  slicesOf,
+  tilesFor
+} from "../../../src/log/proof.ts"
 import { type Tile, widthIn } from "../../../src/client/log-tiles.ts"
 import { edgeOf, parseTile } from "../../../src/log/tile.ts"
 import { type StoredTile, TreeEdge } from "../../../src/log/TreeEdge.ts"
@@ -101,14 +108,15 @@ describe("the tree", () => {
 describe("a proof", () => {
   const { store } = build(1300, [450])
   /** Only the tiles that the plan names. */
-  const planned = (ranges: Parameters<typeof tilesFor>[0], size: number) => {
+  const planned = (ranges: ReadonlyArray<Range>, size: number) => {
     const tiles = new Map(
-      tilesFor(ranges).map(({ index, level }) => {
+      tilesFor(ranges.flatMap(slicesOf)).map(({ index, level }) => {
         const width = widthIn(size, level, index)
         return [`${level}/${index}`, store.find(level, index)?.subarray(0, width * 32)]
       })
     )
-    return ranges.map((range) => rootOf(range, (level, index) => tiles.get(`${level}/${index}`)))
+    const find = (level: number, index: number) => tiles.get(`${level}/${index}`)
+    return ranges.map((range) => joinedRoot(slicesOf(range).map((slice) => sliceRoot(slice, find))))
   }
 
   it("of inclusion is the definition's, for every leaf of some sizes and some leaves of every size", () => {
@@ -142,8 +150,9 @@ describe("a proof", () => {
 
   it("refuses to be computed from a tile that is too short", () => {
     const path = inclusionPath(3, 1300)
+    const short = (level: number, index: number) => store.find(level, index)?.subarray(0, 64)
     assert.throws(() =>
-      path.map((range) => rootOf(range, (level, index) => store.find(level, index)?.subarray(0, 64)))
+      path.map((range) => joinedRoot(slicesOf(range).map((slice) => sliceRoot(slice, short))))
     )
   })
 })
