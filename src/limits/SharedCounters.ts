@@ -45,17 +45,35 @@ class StoreUnreachable extends Schema.TaggedError<StoreUnreachable>()("StoreUnre
   message: Schema.String
 }) {}
 
-/**
- * Ends after this time, if the process had time to listen. A single timer would be late in a process that had none, and
- * would fire before an answer is read that has long been there.
- */
-const silence = (ms: number) => Effect.repeat(Effect.sleep(ms / 4), { times: 3 })
-
 const reasonOf = (cause: unknown): string => {
   if (!(cause instanceof Error)) return String(cause)
   // several addresses that all refuse make an error with a code and no message
   return cause.message || ("code" in cause ? String(cause.code) : cause.name)
 }
+
+/**
+ * What `ask` answers, or a failure when that takes longer. The wait is cut into slices: in a process that had no time to
+ * listen, a single timer would be late, and fire before an answer is read that has long been there.
+ */
+const answerWithin = <A>(ms: number, ask: () => Promise<A>) =>
+  Effect.callback<A, StoreUnreachable>((resume) => {
+    let slices = 4
+    const pass = () => {
+      slices -= 1
+      if (slices > 0) timer = setTimeout(pass, ms / 4)
+      else resume(new StoreUnreachable({ message: `no answer within ${ms} ms` }))
+    }
+    let timer = setTimeout(pass, ms / 4)
+    const settle = (answer: Effect.Effect<A, StoreUnreachable>) => {
+      clearTimeout(timer)
+      resume(answer)
+    }
+    ask().then(
+      (answer) => settle(Effect.succeed(answer)),
+      (cause) => settle(new StoreUnreachable({ message: reasonOf(cause) }))
+    )
+    return Effect.sync(() => clearTimeout(timer))
+  })
 
 type Redis = typeof import("@redis/client")
 type Client = ReturnType<typeof open>
@@ -107,18 +125,7 @@ export const make = Effect.fnUntraced(function* (
   let isShared: boolean | undefined
 
   const within = <A>(ms: number, ask: () => Promise<A>): Effect.Effect<A, StoreUnreachable> =>
-    Effect.tryPromise({
-      try: ask,
-      catch: (cause) => new StoreUnreachable({ message: reasonOf(cause) })
-    }).pipe(
-      Effect.raceFirst(
-        Effect.andThen(
-          silence(ms),
-          Effect.fail(new StoreUnreachable({ message: `no answer within ${ms} ms` }))
-        )
-      ),
-      Effect.tapError(() => Effect.sync(() => storeErrors.updateUnsafe(1, context)))
-    )
+    Effect.tapError(answerWithin(ms, ask), () => Effect.sync(() => storeErrors.updateUnsafe(1, context)))
 
   const connection = Effect.gen(function* () {
     const redis = yield* Effect.promise(() => import("@redis/client")) // only where it is used

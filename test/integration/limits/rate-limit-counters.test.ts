@@ -1,6 +1,6 @@
 import { createClient } from "@redis/client"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Metric, Redacted } from "effect"
+import { Effect, Fiber, Logger, Metric, Redacted } from "effect"
 import * as SharedCounters from "../../../src/limits/SharedCounters.ts"
 import { eventually } from "../../support/db/eventually.ts"
 import { kinds, redisServer } from "../../support/redis/RedisServer.ts"
@@ -8,17 +8,22 @@ import { StandIn } from "../../support/redis/StandIn.ts"
 import { Proxy } from "../../support/stream/Proxy.ts"
 
 const WINDOW_MS = 60_000
-/** As in service but for the time between two tries to connect. */
-const TIMES = { answerMs: 100, greetingMs: 400, reconnectMs: 50 }
+/** Time enough for answers on a busy machine, but for the suites that are about time. */
+const PATIENT_MS = 5000
+const SERVICE_MS = 100
 
 /** Counters on this server, and what they have logged. */
-const countersOn = (url: string) =>
+const countersOn = (url: string, answerMs = PATIENT_MS) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
     const logger = Logger.layer([
       Logger.make<unknown, void>(({ logLevel, message }) => void lines.push(`${logLevel} ${String(message)}`))
     ])
-    const counters = yield* SharedCounters.make(Redacted.make(url), TIMES).pipe(Effect.provide(logger))
+    const counters = yield* SharedCounters.make(Redacted.make(url), {
+      answerMs,
+      greetingMs: 400,
+      reconnectMs: 50
+    }).pipe(Effect.provide(logger))
     return { ...counters, lines }
   })
 
@@ -135,11 +140,24 @@ for (const [name, launch] of kinds) {
       })
     )
 
+    it.live("are not given up by a process that had no time to listen", () =>
+      Effect.gen(function* () {
+        const { url } = yield* redisServer(launch)
+        const counters = yield* countersOn(url, SERVICE_MS)
+        yield* untilUp(counters)
+        const asked = yield* Effect.forkChild(counters.count("key", WINDOW_MS), { startImmediately: true })
+        const blockedUntil = performance.now() + SERVICE_MS * 2
+        while (performance.now() < blockedUntil);
+        assert.strictEqual((yield* Fiber.join(asked))?.count, 1)
+        assert.deepEqual(counters.lines, [])
+      })
+    )
+
     it.live("hold up those who ask while the server falls silent for 100 ms, and nobody after them", () =>
       Effect.gen(function* () {
         const { url } = yield* redisServer(launch)
         const proxy = yield* Proxy.make(new URL(url))
-        const counters = yield* countersOn(`redis://127.0.0.1:${proxy.port}`)
+        const counters = yield* countersOn(`redis://127.0.0.1:${proxy.port}`, SERVICE_MS)
         yield* untilUp(counters)
         yield* counters.count("key", WINDOW_MS)
 

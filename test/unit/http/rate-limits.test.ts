@@ -1,5 +1,12 @@
-import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { IncomingMessage } from "node:http"
+import { Socket } from "node:net"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Context, Effect } from "effect"
+import * as fc from "fast-check"
+import { CountedResponse } from "../../../src/http/CountedResponse.ts"
+import { limitOf } from "../../../src/http/RateLimiter.ts"
+import * as RateLimits from "../../../src/http/RateLimits.ts"
+import { FixedWindows } from "../../../src/limits/FixedWindows.ts"
 import { type Answer, type Options, outcome, send } from "../../support/http/request.ts"
 import { TestApp, testApp } from "../../support/http/TestApp.ts"
 
@@ -32,6 +39,39 @@ const leftIn = ({ headers }: Answer): string | undefined => {
 }
 
 const left = (path: string, options?: Options) => Effect.map(send(path, options), leftIn)
+
+describe("the head of an answer", () => {
+  const limits = RateLimits.make({ take: () => undefined }, false, () => "", Context.empty())
+
+  it("gives a window its whole length in seconds at its first request, at any moment", () => {
+    // where the end has fewer binary places than the beginning, their difference is not the length
+    const moment = fc.record({
+      power: fc.integer({ min: 17, max: 40 }),
+      part: fc.double({ min: 0, max: 1, minExcluded: true, noNaN: true }),
+      seconds: fc.integer({ min: 1, max: 120 })
+    })
+    fc.assert(
+      fc.property(moment, ({ part, power, seconds }) => {
+        const now = 2 ** power - part * seconds * 1000
+        const windows = new FixedWindows(limitOf("public-ip", 5, seconds * 1000), 10)
+        const answer = new CountedResponse(new IncomingMessage(new Socket()))
+        assert.isUndefined(limits.settle(answer, windows.take("key", now), now))
+        assert.strictEqual(answer.edgeHeaders["ratelimit"], `"public-ip";r=4;t=${seconds}`)
+        assert.strictEqual(answer.edgeHeaders["ratelimit-policy"], `"public-ip";q=5;w=${seconds}`)
+      })
+    )
+  })
+
+  it("never sends anybody back at once", () => {
+    const windows = new FixedWindows(limitOf("public-ip", 1, 1000), 10)
+    for (const now of [0, 0.5, 999.99]) {
+      const answer = new CountedResponse(new IncomingMessage(new Socket()))
+      const refusal = limits.settle(answer, windows.take("key", now), now)
+      assert.strictEqual(refusal?.code, now === 0 ? undefined : "RATE_LIMITED")
+      assert.strictEqual(answer.edgeHeaders["retry-after"], now === 0 ? undefined : "1")
+    }
+  })
+})
 
 layer(testApp(limited), { excludeTestServices: true })("a request", (it) => {
   it.effect("without key is counted by its address, also on the route of the enrollment token", () =>
