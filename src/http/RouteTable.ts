@@ -4,7 +4,6 @@ import { HttpApi, type HttpApiGroup } from "effect/http-api"
 import { Access, type AccessRule } from "../access/Access.ts"
 import { BodyLimit } from "./BodyLimit.ts"
 import { LimitedBy, type LimitRule } from "./LimitedBy.ts"
-import { isDecodable } from "./Target.ts"
 
 /** What the edge knows about an endpoint before it runs. */
 export interface Route {
@@ -116,14 +115,12 @@ export const make = <Id extends string, Groups extends HttpApiGroup.Constraint>(
       limitedBy: [first, ...others].find(({ limitedBy }) => limitedBy !== "caller")?.limitedBy ?? "caller"
     })
   }
-  const lookUp = (path: string): Resource | undefined => matcher.find("ANY", path)?.handler
   return {
     routes,
-    find: (path) => {
+    find: (path) =>
       // a parameter may match nothing at all, which would make a trailing slash a known route
-      if ((path.endsWith("/") && path !== "/") || path.includes("//")) return undefined
-      // what does not decode is refused, but as a request to the route that it would be: who may ask is that route's to say
-      return lookUp(path) ?? (isDecodable(path) ? undefined : lookUp(path.replaceAll("%", "_")))
-    }
+      (path.endsWith("/") && path !== "/") || path.includes("//")
+        ? undefined
+        : matcher.find("ANY", path)?.handler
   }
 }

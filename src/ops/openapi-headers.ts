@@ -36,7 +36,10 @@ const IF_NONE_MATCH: Header = {
 }
 
 const ETAG: Header = { name: "ETag", description: "Strong tag of this version." }
-const DIGEST: Header = { name: "Content-Digest", description: "SHA-256 of the body (RFC 9530)." }
+const DIGEST: Header = {
+  name: "Content-Digest",
+  description: "SHA-256 of the body (RFC 9530); not on one that was compressed for this answer."
+}
 const LINK: Header = { name: "Link", description: 'The next page, if there is one: `rel="next"` (RFC 8288).' }
 const REPLAYED: Header = { name: "Idempotency-Replayed", description: "`true` on the repeat of an answer." }
 
@@ -65,8 +68,15 @@ export const headerParameters = ({ conditional, idempotent, request }: HeaderFac
 /** Headers of its successful answers. */
 export const successHeaders = (facts: HeaderFacts): Json => ({
   ...described(facts.response, false),
-  ...described(facts.conditional ? [ETAG, DIGEST] : [], true),
-  ...described([...(facts.paged ? [LINK] : []), ...(facts.idempotent ? [REPLAYED] : [])], false)
+  ...described(facts.conditional ? [ETAG] : [], true),
+  ...described(
+    [
+      ...(facts.conditional ? [DIGEST] : []),
+      ...(facts.paged ? [LINK] : []),
+      ...(facts.idempotent ? [REPLAYED] : [])
+    ],
+    false
+  )
 })
 
 /** Headers of the answer that a client has the version already. */

@@ -30,8 +30,9 @@ const TOKEN = "enrollmentToken"
 
 const DESCRIPTION = [
   "`HEAD` works wherever `GET` does, `OPTIONS` everywhere. Another method of a path is 405 `METHOD_NOT_ALLOWED` with",
-  "`Allow`, an unknown path 404 `NOT_FOUND`; below `/api/` both are told only to who has a key. Members of a body that",
-  "nobody knows are ignored. Refusals are `application/problem+json` (RFC 9457) when `Accept` names that type.",
+  "`Allow`, an unknown path 404 `NOT_FOUND`, one whose escapes do not decode 400 `BAD_REQUEST`; below `/api/` this is",
+  "told only to who has a key. Members of a body that nobody knows are ignored. Refusals are",
+  "`application/problem+json` (RFC 9457) when `Accept` names that type.",
   "\n\nEvery answer has `X-Request-Id`: the one sent, when it is 1 to 200 visible ASCII characters, otherwise a new one.",
   "Answers below `/api/` that count against a rate limit have `RateLimit` and `RateLimit-Policy`",
   "(draft-ietf-httpapi-ratelimit-headers), and `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`",
