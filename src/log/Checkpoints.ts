@@ -47,6 +47,8 @@ export class Checkpoints extends Context.Service<
         }
       )
       const recent = Effect.orDie(briefly(read, MEMO_MS))
+      // Shared by all who wait.
+      const watched = Effect.orDie(briefly(read, LOOK_EVERY_MS))
       const covers = (size: number) => Option.filter<ServedCheckpoint>((served) => served.size >= size)
 
       const atLeast = Effect.fnUntraced(function* (size: number) {
@@ -56,11 +58,12 @@ export class Checkpoints extends Context.Service<
 
       const awaited = Effect.fn("Checkpoints.awaited")(function* (size: number) {
         const until = (yield* Clock.currentTimeMillis) + PATIENCE_MS
-        for (;;) {
-          const served = yield* atLeast(size)
-          if (Option.isSome(served) || (yield* Clock.currentTimeMillis) >= until) return served
+        let served = yield* atLeast(size)
+        while (Option.isNone(served) && (yield* Clock.currentTimeMillis) < until) {
           yield* Effect.sleep(LOOK_EVERY_MS)
+          served = covers(size)(yield* watched)
         }
+        return served
       })
 
       return { atLeast, awaited, current: recent }

@@ -5,7 +5,7 @@ import { faultOf, type RowFault } from "./covered.ts"
 import { LogEntries, type LoggedRow } from "./LogEntries.ts"
 import { LogKey } from "./LogKey.ts"
 import { LogTiles } from "./LogTiles.ts"
-import { LogTrees, type TreeState } from "./LogTrees.ts"
+import { LogTrees } from "./LogTrees.ts"
 import { signedLeaves, tilesAbove } from "./signed-leaves.ts"
 
 /** Rows looked at in one go. */
@@ -103,14 +103,14 @@ export class LedgerAudit extends Context.Service<
         return yield* Effect.promise(() => isSignedBy(parseNote(note), own).catch(() => false))
       })
 
-      /** What should be between two positions, as one finding. */
+      /** What should be between two positions and is not, as one finding. */
       const gap = Effect.fnUntraced(function* (
         after: number,
         next: number,
-        { droppedTo, ledger }: TreeState
+        expected: { readonly from: number; readonly to: number }
       ) {
-        const seq = Math.max(after, droppedTo) + 1
-        const before = Math.min(next, ledger.head + 1)
+        const seq = Math.max(after + 1, expected.from)
+        const before = Math.min(next, expected.to + 1)
         if (seq >= before) return []
         const eventId = Option.getOrNull(yield* entries.idAt(seq))
         const finding: Finding = { seq, fault: "missing", eventId, positions: before - seq }
@@ -119,12 +119,13 @@ export class LedgerAudit extends Context.Service<
 
       const inspect = Effect.fn("LedgerAudit.inspect")(function* (checkpoint: ServedCheckpoint, part: Part) {
         const { after, limit } = part
+        // Asked before and behind the rows: what was appended or dropped meanwhile is no fault.
+        const { ledger: then } = yield* Effect.orDie(trees.read)
         const rows = yield* entries.span({ after, upTo: part.upTo ?? Number.MAX_SAFE_INTEGER, limit })
-        // Read behind the rows: what was dropped or appended meanwhile is no fault.
-        const state = yield* Effect.orDie(trees.read)
-        const { ledger } = state
+        const { droppedTo, ledger: now } = yield* Effect.orDie(trees.read)
+        const expected = { from: droppedTo + 1, to: then.head }
         const last = rows.at(-1)?.seq ?? after
-        const end = Math.max(Math.min(part.upTo ?? ledger.head, ledger.head), after)
+        const end = Math.max(Math.min(part.upTo ?? then.head, then.head), after)
         const upTo = rows.length === limit ? last : Math.max(last, end)
         const leaves = rows.filter(({ seq }) => seq <= checkpoint.size).map(({ seq }) => seq - 1)
         const find = yield* tiles.read(tilesAbove(leaves, checkpoint.size))
@@ -132,12 +133,12 @@ export class LedgerAudit extends Context.Service<
         const findings: Array<Finding> = []
         let previous = after
         for (const row of rows) {
-          findings.push(...(yield* gap(previous, row.seq, state)))
-          const fault = faultIn(row, ledger.head, checkpoint.size, leafAt)
+          findings.push(...(yield* gap(previous, row.seq, expected)))
+          const fault = faultIn(row, now.head, checkpoint.size, leafAt)
           if (fault !== undefined) findings.push({ seq: row.seq, fault, eventId: row.id, positions: 1 })
           previous = row.seq
         }
-        findings.push(...(yield* gap(previous, upTo + 1, state)))
+        findings.push(...(yield* gap(previous, upTo + 1, expected)))
         const first = findings[0]?.seq ?? Number.POSITIVE_INFINITY
         const intact = rows.filter(({ seq }) => seq < first).length
         return { rows: rows.length, findings, upTo, intact }

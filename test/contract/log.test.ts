@@ -4,13 +4,15 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { verifyEvent } from "../../src/client/log-event.ts"
 import { parseVerifierKey } from "../../src/client/log-note.ts"
 import { LogRefused } from "../../src/client/log-refusal.ts"
 import { verifyConsistency, verifyInclusion } from "../../src/client/log-tree.ts"
 import { checkpointOf, leavesOf, logOf, vkeyOf } from "../support/log/client.ts"
+import { noteKey } from "../support/log/MemoryLog.ts"
 import * as naive from "../support/log/naive-tree.ts"
+import { startWitness } from "../support/log/TestWitness.ts"
 import { verifyLog } from "../support/log/verify-log.ts"
 import { eventually } from "../support/db/eventually.ts"
 import { freshDatabase } from "../support/db/TestDb.ts"
@@ -503,6 +505,53 @@ describe.skipIf(isRemote)("a log of two replicas", () => {
         assert.strictEqual(value("log_witness_quorum_met"), 1)
         assert.strictEqual(value("log_integration_refused"), 0)
         assert.isDefined(value("log_checkpoint_age_seconds"))
+      }).pipe(Effect.scoped)
+    )
+  })
+})
+
+describe.skipIf(isRemote)("a log with a witness", () => {
+  const logKey = noteKey("log.test/witnessed", 7)
+  const witnessKey = noteKey("witness.test", 8, 4)
+
+  layer(Layer.empty, { timeout: "60 seconds", excludeTestServices: true })((it) => {
+    it.effect("is served with cosignatures, and without them when the witness is gone", () =>
+      Effect.gen(function* () {
+        const witness = yield* startWitness(witnessKey, () => [logKey.vkey])
+        const log = yield* startOn(yield* freshDatabase, {
+          LOG_ORIGIN: logKey.name,
+          LOG_SIGNING_SEED_HEX: "07".repeat(32),
+          LOG_WITNESSES: `${witnessKey.vkey} ${witness.url}`,
+          LOG_WITNESS_QUORUM: "1",
+          WEBHOOK_ALLOW_CIDRS: "127.0.0.0/8"
+        })
+        assert.strictEqual(yield* vkeyOf(log), logKey.vkey)
+        const post = sendTo(log, "/api/events", { key: true, body: [{ type: "witnessed" }] })
+        const asking = ["--witness", witnessKey.vkey, "--quorum", "1"]
+        const verify = verifyLog("--url", log.url, "--vkey", logKey.vkey, ...asking)
+        const metric = (name: string) =>
+          Effect.map(
+            sendTo(log, "/api/metrics"),
+            ({ text }) =>
+              parseExposition(text).samples.find((sample) => sample.name === `aitp_control_plane_${name}`)
+                ?.value
+          )
+        yield* post
+        yield* logOf(log, 1)
+        const cosigned = yield* eventually(verify, ({ code }) => code === 0)
+        assert.include(cosigned.said, "cosigned by 1 of 1 witnesses")
+        yield* eventually(metric("log_witness_quorum_met"), (value) => value === 1)
+        assert.strictEqual(yield* metric("log_witness_behind"), 0)
+
+        witness.manner = "silent"
+        const begun = performance.now()
+        yield* post
+        yield* logOf(log, 2)
+        assert.isBelow(performance.now() - begun, 3000)
+        const alone = yield* verify
+        assert.deepEqual([alone.code, alone.said.includes("WITNESS")], [1, true], alone.said)
+        yield* eventually(metric("log_witness_quorum_met"), (value) => value === 0)
+        yield* eventually(metric("log_witness_failing"), (value) => value === 1)
       }).pipe(Effect.scoped)
     )
   })

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import { Db } from "../../../src/db/Db.ts"
 import { LedgerAudit } from "../../../src/log/LedgerAudit.ts"
 import { LogTrees } from "../../../src/log/LogTrees.ts"
@@ -61,6 +61,29 @@ layer(testLog(), { timeout: "60 seconds", excludeTestServices: true })("the audi
       })
       const beyond = yield* verify(EVENTS + 5)
       assert.deepEqual([beyond.checked, beyond.finding], [0, undefined])
+    })
+  )
+
+  it.effect("takes nothing for a fault that is appended or integrated meanwhile", () =>
+    Effect.gen(function* () {
+      yield* prepared()
+      const written = yield* Deferred.make<void>()
+      const writer = Effect.gen(function* () {
+        for (let turn = 0; turn < 40; turn += 1) {
+          yield* append(7)
+          if (turn % 4 === 0) yield* integrate
+        }
+        yield* Deferred.succeed(written, undefined)
+      })
+      let looks = 0
+      const auditor = Effect.gen(function* () {
+        while (!(yield* Deferred.isDone(written))) {
+          assert.isUndefined((yield* verify(EVENTS - 100)).finding)
+          looks += 1
+        }
+      })
+      yield* Effect.all([writer, auditor, auditor], { concurrency: "unbounded" })
+      assert.isAbove(looks, 10)
     })
   )
 

@@ -110,7 +110,8 @@ layer(testLog(), { timeout: "60 seconds", excludeTestServices: true })("the inte
         if (heads.at(-1)?.size !== size) heads.push({ size, root })
       })
       const writer = Effect.gen(function* () {
-        for (let turn = 0; turn < 60; turn += 1) yield* append(yield* Random.nextIntBetween(1, 60))
+        for (let turn = 0; turn < 60 || heads.length < 8; turn += 1)
+          yield* append(yield* Random.nextIntBetween(1, 60))
         yield* Deferred.succeed(written, undefined)
       })
       yield* Effect.raceFirst(
@@ -259,14 +260,17 @@ layer(testLog(), { timeout: "60 seconds", excludeTestServices: true })("the inte
       yield* sql`update log_head set timeline = timeline + 1`
       assert.strictEqual(yield* refusalOf(integrate), "not_adopted")
       const epoch = yield* lineage.adopt
-      // The old view neither extends the tree nor publishes.
+      // The old view neither signs nor publishes.
       const lease = yield* takeLease("log-integrator")
-      const held = { size: 40, note: before.sign({ size: 40, root: (yield* tree).root }), cosignatures: 9 }
+      const { lineage: old, root } = yield* tree
+      const note = before.sign({ size: 40, root })
+      const resigned = { epoch: old.epoch, previous: 40, size: 40, root, note, publish: true, tiles: [] }
+      assert.isFalse(yield* trees.integrate(lease, resigned))
       yield* integrate
       const { published } = yield* tree
       const head = parseTreeHead(parseNote(published?.note ?? "").text)
       assert.deepEqual([head.origin, head.size], [`${before.origin}/${epoch}`, 40])
-      assert.isFalse(yield* trees.publish(lease, "00000000", held))
+      assert.isFalse(yield* trees.publish(lease, old.epoch, { size: 40, note, cosignatures: 9 }))
       yield* append(3)
       const { identity } = yield* integrate
       assert.strictEqual(identity.origin, `${before.origin}/${epoch}`)

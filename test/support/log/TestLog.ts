@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto"
+import { randomBytes, randomUUID } from "node:crypto"
 import { Effect, Layer } from "effect"
 import { system } from "../../../src/access/Principal.ts"
 import { Db } from "../../../src/db/Db.ts"
@@ -67,13 +67,14 @@ export const storedLeaves = Effect.gen(function* () {
   return rows.map(({ leafHash }): Hash => Buffer.from(leafHash))
 }).pipe(Effect.orDie)
 
-/** Empties ledger and log, as a new database has them. */
+/** Empties ledger and log, as a new database has them: with an epoch of its own. */
 export const emptied = Effect.gen(function* () {
   const { sql } = yield* Db
+  const epoch = randomBytes(4).toString("hex")
   yield* sql`truncate audit_events, event_ids, event_orgs, log_tiles, log_witnesses`
   yield* sql`update log_tree set
     size = 0, root = sha256(''), note = null, published_size = 0, published_note = null, published_cosignatures = 0,
-    published_at = null, integrated_at = null, dropped_to = 0, epoch = first_epoch`
-  yield* sql`update log_head h set seq = 0, epoch = t.first_epoch from log_tree t where t.log_id = h.log_id`
+    published_at = null, integrated_at = null, dropped_to = 0, first_epoch = ${epoch}, epoch = ${epoch}`
+  yield* sql`update log_head set seq = 0, epoch = ${epoch}`
   yield* sql`update log_audit set seq = 0, failures = 0, last_failures = 0, last_completed_at = null`
 }).pipe(Effect.orDie)
