@@ -18,25 +18,28 @@ let made = 0
 
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`
 
-const printable = (body: unknown): string => {
-  if (Buffer.isBuffer(body)) return `$'${[...body].map(escaped).join("")}'`
-  return quoted(typeof body === "string" ? body : JSON.stringify(body))
-}
-
 const escaped = (byte: number): string =>
   byte >= 0x20 && byte < 0x7f && byte !== 0x27 && byte !== 0x5c
     ? String.fromCharCode(byte)
     : String.raw`\x${byte.toString(16).padStart(2, "0")}`
 
-/** The call as a line for a shell; bodies over 4 KiB are cut. */
+/** Bytes of a body that are shown. */
+const SHOWN = 4096
+
+const printable = (body: unknown): string => {
+  if (Buffer.isBuffer(body)) return `$'${[...body.subarray(0, SHOWN)].map(escaped).join("")}'`
+  return quoted((typeof body === "string" ? body : JSON.stringify(body)).slice(0, SHOWN))
+}
+
+/** The call as a line for a shell; of a large body the beginning. */
 export const curlOf = ({ options, target }: Call): string => {
   const { body, headers = {}, key, method = body === undefined ? "GET" : "POST" } = options
   const lines = Object.entries(headers).flatMap(([name, values]) =>
     [values].flat().map((value) => `-H ${quoted(`${name}: ${value}`)}`)
   )
   if (key === true) lines.push('-H "authorization: Bearer $KEY"')
-  if (body !== undefined) lines.push(`--data-binary ${printable(body).slice(0, 4096)}`)
-  return ["curl -si -X", method, ...lines, quoted(`$URL${target}`).replace("'$URL", `"$URL"'`)].join(" ")
+  if (body !== undefined) lines.push(`--data-binary ${printable(body)}`)
+  return ["curl -si -X", method, ...lines, `"$URL"${quoted(target)}`].join(" ")
 }
 
 /** The call with a request id of its own, unless it has one. */

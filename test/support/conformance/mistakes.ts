@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { hostileIds } from "../service/attacks.ts"
+import { API_KEY } from "../service/Service.ts"
 import type { Call } from "./calls.ts"
 import { credentialOf, type Operation, type Parameter, parametersIn } from "./description.ts"
 import { callOf, type Example, pathOf } from "./example.ts"
@@ -18,7 +19,7 @@ const credentials = (operation: Operation, base: Call): ReadonlyArray<Mistake> =
   const asked = credentialOf(operation)
   if (asked === "enrollmentToken") {
     const { authorization: _, ...headers } = base.options.headers ?? {}
-    return ["", "Bearer", "Bearer x", "Bearer contract-test-key"].map((authorization) => ({
+    return ["", "Bearer", "Bearer x", `Bearer ${API_KEY}`].map((authorization) => ({
       call: {
         ...base,
         name: `token ${authorization}`,
@@ -54,7 +55,7 @@ const credentials = (operation: Operation, base: Call): ReadonlyArray<Mistake> =
       call: {
         ...base,
         name: "key in the query",
-        target: withQuery(base.target, "api_key=contract-test-key"),
+        target: withQuery(base.target, `api_key=${API_KEY}`),
         options
       },
       wanted: REFUSED_KEY

@@ -53,6 +53,9 @@ export const tried = (
 /** Findings that are told in full; the others of the same kind only count. */
 const SHOWN = 40
 
+/** Characters of a line of the log that are shown: the message, its cause, and the first of where it comes from. */
+const MAX_LINE = 2000
+
 const told = ({ answer, call, fault }: Finding): string =>
   [
     `${call.operation.key}, ${call.name}: ${fault}`,
@@ -75,5 +78,6 @@ export const assertNoErrorLogged = Effect.map(Control, ({ process }) => {
     .log()
     .split("\n")
     .filter((line) => line.includes('"level":"error"'))
+    .map((line) => line.slice(0, MAX_LINE))
   assert.deepEqual(errors.slice(0, SHOWN), [])
 })
