@@ -118,6 +118,7 @@ const storedPayload = (
  * projections. Ids and content are those of what was reported; everything else has stand-ins for compact tokens.
  * @param receivedAt ms since 1970, the time of an event that does not tell its own
  * @param mayBeUnclean whether the body it came in can hold what {@link clean} removes
+ * @param tokens all tokens of the items of its request
  */
 export const normalise = (
   reported: Members,
@@ -131,7 +132,7 @@ export const normalise = (
   }
   const cleaned = mayBeUnclean ? clean(reported) : reported
   const item = isMembers(cleaned) ? cleaned : reported
-  const withoutTokens = tokens.redact(item)
+  const withoutTokens = tokens.isEmpty ? item : tokens.redact(item)
   const redacted = isMembers(withoutTokens) ? withoutTokens : item
   const received = readFields(item)
   for (const [field, limit] of Object.entries(maxLength)) {

@@ -52,6 +52,11 @@ export class Tokens {
     return this.#redact(value, 0)
   }
 
+  /** Whether none was met so far. */
+  get isEmpty(): boolean {
+    return this.#byText.size === 0
+  }
+
   /** The token behind a stand-in; other values stand for none. */
   get(standIn: unknown): Token | undefined {
     return typeof standIn === "string" ? this.#byStandIn.get(standIn) : undefined
@@ -113,16 +118,24 @@ export class Tokens {
     if (typeof value === "string") return this.#replaceIn(value, depth)
     if (typeof value !== "object" || value === null) return value
     if (Array.isArray(value)) {
-      const items = value.map((item) => this.#redact(item, depth))
-      return items.every((item, index) => Object.is(item, value[index])) ? value : items
+      let copy: Array<unknown> | undefined
+      for (const [index, item] of value.entries()) {
+        const redacted = this.#redact(item, depth)
+        if (!Object.is(redacted, item)) (copy ??= [...value])[index] = redacted
+      }
+      return copy ?? value
     }
-    let changed = false
-    const members = Object.entries(value).map(([name, member]): [string, unknown] => {
-      const redacted: [string, unknown] = [this.#replaceIn(name, depth), this.#redact(member, depth)]
-      changed ||= redacted[0] !== name || !Object.is(redacted[1], member)
-      return redacted
-    })
-    return changed ? Object.fromEntries(members) : value
+    const names = Object.keys(value)
+    const memberOf = (name: string): unknown => Reflect.get(value, name)
+    let copy: Array<readonly [string, unknown]> | undefined
+    for (const [at, name] of names.entries()) {
+      const redacted = [this.#replaceIn(name, depth), this.#redact(memberOf(name), depth)] as const
+      if (copy === undefined && redacted[0] === name && Object.is(redacted[1], memberOf(name))) continue
+      // Nearly every object holds no token: a copy begins with the first one met.
+      copy ??= names.slice(0, at).map((before) => [before, memberOf(before)])
+      copy.push(redacted)
+    }
+    return copy === undefined ? value : Object.fromEntries(copy)
   }
 
   #recognise(text: string, depth: number): Token | undefined {
