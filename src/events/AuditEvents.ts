@@ -79,12 +79,13 @@ export class AuditEvents extends Context.Service<
           return sql<Appended>`
             select status, epoch, head, seqs, outcomes, lost from ingest_v1(
               ${events}, ${contributionArrays(sql, sealed)}, ${places}::int[],
-              ${idempotencyCompletions(sql, requests.completions)})`
+              ${idempotencyCompletions(sql, requests.completions)})`.withoutTransform
         }
         const append = hasContributions(sealed)
           ? sql`append_v2(${events}, ${contributionArrays(sql, sealed)})`
           : sql`append_v1(${events})`
         return sql<Appended>`select status, epoch, head, seqs, outcomes, null::int[] as lost from ${append}`
+          .withoutTransform
       }
 
       const append = Effect.fn("AuditEvents.append")(function* (

@@ -20,7 +20,7 @@ export interface Window {
   readonly limit: number
 }
 
-const columns = (sql: Sql) => sql`${storedColumns(sql)}, e.org_ids::text[] as org_ids`
+const columns = (sql: Sql) => sql`${storedColumns(sql)}, e.org_ids::text[] as "orgIds"`
 
 const selected = (sql: Sql, selection: Selection): ReadonlyArray<Statement.Fragment> => {
   const { aid, visibility } = selection
@@ -60,10 +60,11 @@ export class LedgerPages extends Context.Service<
       })
 
       // Every row above the cursor is read: positions have no holes, and a row that is visible has no later one below.
-      const next = (after: number, limit: number) => background<LedgerRow>`
-        select ${columns(background)} from audit_events e
-        where e.log_id = ${LOG_ID} and e.seq > ${after}::bigint
-        order by e.seq limit ${limit}::int`
+      const next = (after: number, limit: number) =>
+        background<LedgerRow>`
+          select ${columns(background)} from audit_events e
+          where e.log_id = ${LOG_ID} and e.seq > ${after}::bigint
+          order by e.seq limit ${limit}::int`.withoutTransform
 
       const select = (selection: Selection, { after, limit, upTo }: Window) => sql<LedgerRow>`
         select ${columns(sql)} from audit_events e
