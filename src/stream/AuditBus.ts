@@ -11,6 +11,8 @@ import { Tail } from "./Tail.ts"
 const POLL_MS = 1000
 /** Pause in ms after a look: what is committed meanwhile is read, joined and sent together. */
 const SPACING_MS = 4
+/** The same while nobody waits for events: fewer and larger reads, which leaves more for ingest. */
+const UNAWAITED_SPACING_MS = 50
 /** Events read at once; with the largest payloads about 16 MB. */
 const PAGE = 250
 /** Longest wait in ms for a position that another replica has already given out. */
@@ -37,6 +39,7 @@ export class AuditBus extends Context.Service<
       const pages = yield* LedgerPages
       const metrics = yield* StreamMetrics
       const signals = yield* Queue.sliding<void>(1)
+      const awaited = yield* Queue.sliding<void>(1)
       const wake = () => void Queue.offerUnsafe(signals, undefined)
       let lookedAt = Date.now()
       let measuredAt = Number.NEGATIVE_INFINITY
@@ -75,7 +78,7 @@ export class AuditBus extends Context.Service<
         })
 
       const first = yield* Effect.retry(begin, Schedule.spaced(POLL_MS)).pipe(Effect.orDie)
-      const tail = new Tail(lookBack, first)
+      const tail = new Tail(lookBack, first, () => void Queue.offerUnsafe(awaited, undefined))
       yield* Effect.retry(read(tail), Schedule.spaced(POLL_MS)).pipe(Effect.orDie)
 
       let failing = false
@@ -100,10 +103,15 @@ export class AuditBus extends Context.Service<
           }
         })
       )
+      const pause = Effect.suspend(() =>
+        tail.isAwaited
+          ? Effect.sleep(SPACING_MS)
+          : Effect.timeoutOption(Queue.take(awaited), UNAWAITED_SPACING_MS)
+      )
       yield* Queue.take(signals).pipe(
         Effect.timeoutOption(POLL_MS),
         Effect.andThen(look),
-        Effect.andThen(Effect.sleep(SPACING_MS)),
+        Effect.andThen(pause),
         Effect.forever,
         Effect.forkScoped
       )

@@ -39,6 +39,10 @@ export class FilterIndex<M> {
   readonly #groups = new Map<string, Group<M>>()
   readonly #buckets = new Map<string, Set<Group<M>>>()
 
+  get isEmpty(): boolean {
+    return this.#groups.size === 0
+  }
+
   add(selection: Selection, member: M): Group<M> {
     const key = selectionKey(selection)
     let group = this.#groups.get(key)
@@ -65,6 +69,7 @@ export class FilterIndex<M> {
   /** The frames of each group that gets any, in order. */
   distribute(frames: ReadonlyArray<Frame>): ReadonlyMap<Group<M>, ReadonlyArray<Frame>> {
     const shares = new Map<Group<M>, Array<Frame>>()
+    if (this.isEmpty) return shares
     for (const frame of frames) {
       for (const bucket of bucketsFor(frame)) {
         for (const group of this.#buckets.get(bucket) ?? []) {

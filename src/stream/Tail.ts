@@ -27,12 +27,22 @@ export class Tail {
   readonly #ring: FrameRing
   readonly #followers = new FilterIndex<Follower>()
   readonly #waiters = new Set<Waiter>()
+  readonly #onAwaited: () => void
   #extent: Extent
 
-  /** @param lookBack frames kept in memory */
-  constructor(lookBack: number, extent: Extent) {
+  /**
+   * @param lookBack frames kept in memory
+   * @param onAwaited called when somebody begins to wait for what comes next
+   */
+  constructor(lookBack: number, extent: Extent, onAwaited: () => void = () => {}) {
     this.#ring = new FrameRing(lookBack)
     this.#extent = extent
+    this.#onAwaited = onAwaited
+  }
+
+  /** Whether anybody waits for what comes next. */
+  get isAwaited(): boolean {
+    return this.#waiters.size > 0 || !this.#followers.isEmpty
   }
 
   get extent(): Extent {
@@ -74,7 +84,9 @@ export class Tail {
 
   /** From now on, whatever comes after `head`. */
   attach(selection: Selection, follower: Follower): Attachment {
-    return this.#followers.add(selection, follower)
+    const attachment = this.#followers.add(selection, follower)
+    this.#onAwaited()
+    return attachment
   }
 
   detach(attachment: Attachment, follower: Follower): void {
@@ -95,6 +107,7 @@ export class Tail {
   onReached(seq: number, reached: () => void): () => void {
     const waiter = { seq, reached }
     this.#waiters.add(waiter)
+    this.#onAwaited()
     return () => void this.#waiters.delete(waiter)
   }
 
