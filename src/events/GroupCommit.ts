@@ -25,8 +25,13 @@ const MAX_WAITING = 10_000
 const MAX_ROWS = 2000
 const MAX_CHARACTERS = 8_388_608
 const MAX_MEMBERS = 256
-/** While one commit is on its way to the disk, the next one is prepared and queues for the head row. */
-const COMMITTERS = 2
+/** Requests of at least so many events count as large. */
+const LARGE = 50
+/**
+ * Commits of large requests under way: while one holds the head row or is on its way to the disk, the next ones are
+ * prepared. Small requests have one at a time: sharing it saves more than preparing two.
+ */
+const LARGE_COMMITS = 3
 
 const charactersOf = ({ events }: Member) => events.reduce((sum, { payload }) => sum + payload.length, 0)
 
@@ -82,7 +87,8 @@ export class GroupCommit extends Context.Service<
       const auditEvents = yield* AuditEvents
       const hints = yield* LedgerHints
       const owners = yield* EventOwners
-      const queue = yield* Queue.bounded<Waiting>(MAX_WAITING)
+      const small = yield* Queue.bounded<Waiting>(MAX_WAITING)
+      const large = yield* Queue.bounded<Waiting>(MAX_WAITING)
 
       /** Stores the events of these members, or none. */
       const store = Effect.fnUntraced(function* (members: ReadonlyArray<Member>) {
@@ -136,16 +142,18 @@ export class GroupCommit extends Context.Service<
           }
         )
 
-      const committer = Queue.takeBetween(queue, 1, MAX_MEMBERS).pipe(
-        Effect.flatMap((waiting) => Effect.forEach(commitsOf(waiting), commit, { discard: true })),
-        Effect.forever
-      )
-      for (let count = 0; count < COMMITTERS; count += 1) yield* Effect.forkScoped(committer)
+      const committer = (queue: Queue.Dequeue<Waiting>) =>
+        Queue.takeBetween(queue, 1, MAX_MEMBERS).pipe(
+          Effect.flatMap((waiting) => Effect.forEach(commitsOf(waiting), commit, { discard: true })),
+          Effect.forever
+        )
+      yield* Effect.forkScoped(committer(small))
+      for (let count = 0; count < LARGE_COMMITS; count += 1) yield* Effect.forkScoped(committer(large))
 
       return {
         commit: Effect.fnUntraced(function* (member: Member) {
           const done = yield* Deferred.make<Recorded, ReservationLost>()
-          yield* Queue.offer(queue, { ...member, done })
+          yield* Queue.offer(member.events.length < LARGE ? small : large, { ...member, done })
           return yield* Deferred.await(done)
         })
       }
