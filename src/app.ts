@@ -93,8 +93,10 @@ import { Deregistration } from "./registry/Deregistration.ts"
 import { Enrollment } from "./registry/Enrollment.ts"
 import { ExpirySweep } from "./registry/ExpirySweep.ts"
 import { RegistryHttp } from "./registry/http.ts"
+import { IntegritySweep } from "./registry/IntegritySweep.ts"
 import { LastSeen } from "./registry/LastSeen.ts"
 import { Registration } from "./registry/Registration.ts"
+import { StoredManifests } from "./registry/StoredManifests.ts"
 import { CascadeAnnouncer } from "./revocation/CascadeAnnouncer.ts"
 import { ChangeFeed } from "./revocation/ChangeFeed.ts"
 import { Changes } from "./revocation/Changes.ts"
@@ -223,6 +225,7 @@ const Acts = Layer.mergeAll(
   Enrollment.layer,
   ExpirySweep.layer,
   Idempotency.layer,
+  IntegritySweep.layer.pipe(Layer.provide(StoredManifests.layer)),
   OwnManifest.layer,
   Registration.layer,
   RemovedWebhooks.layer,
@@ -292,6 +295,7 @@ const Jobs = Layer.mergeAll(
   ExpirySweep.layerLoop,
   FailingEndpoints.layerLoop,
   Integrator.layerLoop,
+  IntegritySweep.layerLoop,
   KeySetRefresh.layerLoop,
   LastSeen.layerLoop,
   ListAnnouncer.layerLoop,

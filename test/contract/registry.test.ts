@@ -482,11 +482,26 @@ describe.skipIf(isRemote)("an expired agent", () => {
         })
     )
 
-    it.effect("that fails the integrity check is withheld everywhere", () =>
+    it.effect("whose stored manifest was changed is announced, audited, and withheld everywhere", () =>
       Effect.gen(function* () {
         const { sql } = yield* Control
         const { aid } = yield* joined()
-        yield* sql`update agents set integrity_ok = false where aid = ${aid}`
+        yield* sql`update agents set manifest_json = replace(manifest_json, 'demo', 'evil') where aid = ${aid}`
+        const path = `/api/events/history?type=agent.integrity_failed&aid=${encodeURIComponent(aid)}`
+        yield* Effect.repeat(read<EventPage>(path), { until: ({ count }) => count > 0 }).pipe(
+          Effect.timeout("20 seconds")
+        )
+        const { events } = yield* read<EventPage>(path)
+        assert.deepEqual(
+          events.map(({ payload, source }) => ({ payload, source })),
+          [{ payload: { reason: "signature_invalid" }, source: "cp" }]
+        )
+        const audit = `/api/audit?action=agent.integrity&targetId=${encodeURIComponent(aid)}`
+        const { entries } = yield* read<{ readonly entries: ReadonlyArray<object> }>(audit)
+        assert.lengthOf(entries, 1)
+        assert.deepInclude(entries[0], { actorId: "system", details: { reason: "signature_invalid" } })
+        const metrics = (yield* send("/api/metrics")).text
+        assert.match(metrics, /^aitp_control_plane_agents_integrity_failed 1$/m)
         assert.deepEqual(aidsOf(yield* list({ aid, status: "all" })), [])
         for (const suffix of ["", "/manifest", "/export"]) {
           assert.strictEqual(yield* outcome(agentPath(aid, suffix), { key: true }), "404 NOT_FOUND")

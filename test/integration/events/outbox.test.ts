@@ -136,6 +136,35 @@ layer(Ledger, { timeout: "60 seconds" })("outbox", (it) => {
   )
 
   it.effect(
+    "takes either spelling of an Ed25519 AID for the other, and texts that are no AIDs as they are",
+    () =>
+      Effect.gen(function* () {
+        const [key, other] = ["A".repeat(43), "B".repeat(43)]
+        const [plain, tagged, short] = [
+          `aid:pubkey:${key}`,
+          `aid:pubkey:ed25519:${key}`,
+          "aid:pubkey:ed25519:me"
+        ]
+        const matching = Effect.fnUntraced(function* (aid: string, party: string) {
+          const webhook = yield* subscribe({ filter: { aid } })
+          yield* record(newEvent({ type: "handshake.failed", aidB: party }))
+          return (yield* deliveriesOf(webhook)).length
+        })
+        for (const [aid, party, count] of [
+          [plain, tagged, 1],
+          [tagged, plain, 1],
+          [tagged, tagged, 1],
+          [plain, `aid:pubkey:ed25519:${other}`, 0],
+          [`aid:pubkey:p256:${key}A`, tagged, 0],
+          ["aid:pubkey:me", short, 0],
+          [short, short, 1]
+        ] as const) {
+          assert.strictEqual(yield* matching(aid, party), count, `${aid} ${party}`)
+        }
+      })
+  )
+
+  it.effect(
     "enqueues an event once, however often it is reported, and nothing for an inactive subscription",
     () =>
       Effect.gen(function* () {
