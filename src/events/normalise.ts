@@ -24,6 +24,12 @@ const maxLength = {
   namespace: 128
 } as const
 
+/**
+ * Largest `grants` in bytes of JSON. They are part of the leaf entry, which a tile of the transparency log can hold up to
+ * 65,535 bytes (C2SP tlog-tiles): all its other members take at most 16 KiB, a character no more than 6 bytes (`\u0001`).
+ */
+const MAX_GRANTS_BYTES = 49_152
+
 /** Why an item was not taken; the rest of its batch is. */
 export interface Dropped {
   readonly field: string
@@ -150,6 +156,9 @@ export const normalise = (
   }
   const fields = kept === item ? received : readFields(kept)
   const grants = readGrants(kept)
+  if (grants !== null && Buffer.byteLength(JSON.stringify(grants)) > MAX_GRANTS_BYTES) {
+    return { _tag: "dropped", field: "grants", reason: `larger than ${MAX_GRANTS_BYTES} bytes` }
+  }
   const payload = payloadOf(redacted)
   const read = readContributions(
     {

@@ -276,11 +276,15 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("reporti
         { type: name, runId, [name]: "x".repeat(limit + 1) },
         { type: name, runId, [name]: "💡".repeat(limit) }
       ])
-      const answer = yield* ingest([...items, { type: "run", runId: "r".repeat(256) }])
-      assert.deepInclude(answer, { ingested: 5, inserted: 5, dropped: 6 })
+      const answer = yield* ingest([
+        ...items,
+        { type: "run", runId: "r".repeat(256) },
+        { type: "grants", runId, grants: ["g".repeat(49_149)] }
+      ])
+      assert.deepInclude(answer, { ingested: 5, inserted: 5, dropped: 7 })
       assert.deepEqual(
         answer.errors.map(({ field, index }) => [index, field]),
-        [...Object.keys(limits).map((name, i) => [2 * i, name]), [10, "runId"]]
+        [...Object.keys(limits).map((name, i) => [2 * i, name]), [10, "runId"], [11, "grants"]]
       )
       assert.isTrue(answer.errors.every(({ reason }) => reason.length > 0 && reason.length < 200))
       assert.lengthOf(yield* eventsOfRun(runId), 5)
