@@ -1,4 +1,6 @@
 import { Context } from "effect"
+import { type AccessRule, isGated } from "../access/Access.ts"
+import { isApiPath } from "./Target.ts"
 
 /** What the requests to a path are counted by. */
 export type LimitRule =
@@ -9,7 +11,14 @@ export type LimitRule =
   /** Not at all. */
   | "none"
 
-/** Annotation of an endpoint under `/api` that is not limited as usual; it holds for every method of its path. */
+/** Annotation of an endpoint that is not limited as usual; it holds for every method of its path. */
 export const LimitedBy = Context.Reference<LimitRule>("cp/http/LimitedBy", {
   defaultValue: () => "caller"
 })
+
+/** How an endpoint is limited: outside `/api` only what needs a credential is. */
+export const limitRuleOf = (
+  path: string,
+  access: AccessRule,
+  annotations: Context.Context<never>
+): LimitRule => (isApiPath(path) || isGated(access) ? Context.get(annotations, LimitedBy) : "none")

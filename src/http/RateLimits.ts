@@ -58,8 +58,8 @@ export const make = (
 
   return {
     take: (exchange) => {
-      const rule = exchange.resource?.limitedBy ?? "caller"
-      if (!exchange.isApi || rule === "none") return undefined
+      const rule = exchange.resource?.limitedBy ?? (exchange.isApi ? "caller" : "none")
+      if (rule === "none") return undefined
       const { source, startedAt } = exchange
       if (rule === "enroll-ip") return limiter.take(rule, clientIp(source), startedAt)
       const key = keyOf(exchange)

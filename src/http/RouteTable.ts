@@ -3,7 +3,7 @@ import * as FindMyWay from "effect/http/FindMyWay"
 import { HttpApi, type HttpApiGroup } from "effect/http-api"
 import { Access, type AccessRule } from "../access/Access.ts"
 import { BodyLimit } from "./BodyLimit.ts"
-import { LimitedBy, type LimitRule } from "./LimitedBy.ts"
+import { type LimitRule, limitRuleOf } from "./LimitedBy.ts"
 
 /** What the edge knows about an endpoint before it runs. */
 export interface Route {
@@ -83,7 +83,7 @@ const routesOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(
         template: endpoint.path,
         access,
         bodyLimit: Context.get(endpoint.annotations, BodyLimit),
-        limitedBy: Context.get(endpoint.annotations, LimitedBy)
+        limitedBy: limitRuleOf(endpoint.path, access, endpoint.annotations)
       })
     }
   })

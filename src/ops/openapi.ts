@@ -1,8 +1,7 @@
 import { Context, Schema } from "effect"
 import { HttpApi, type HttpApiGroup, OpenApi } from "effect/http-api"
 import { Access, type AccessRule, isGated } from "../access/Access.ts"
-import { LimitedBy } from "../http/LimitedBy.ts"
-import { isApiPath } from "../http/Target.ts"
+import { limitRuleOf } from "../http/LimitedBy.ts"
 import { type CatalogueEntry, catalogue } from "../wire/catalogue.ts"
 import { Conditional, RequestHeaders, ResponseHeaders } from "../wire/headers.ts"
 import { QueryParameters } from "../wire/query.ts"
@@ -102,7 +101,7 @@ const completed = (path: string, operation: Operation, annotations: Context.Cont
     request: Context.get(annotations, RequestHeaders),
     response: Context.get(annotations, ResponseHeaders)
   }
-  const limited = isApiPath(path) && Context.get(annotations, LimitedBy) !== "none"
+  const limited = limitRuleOf(path, access, annotations) !== "none"
   const codes = [...EVERYWHERE, ...(limited ? ["RATE_LIMITED"] : []), ...(isGated(access) ? GATED : [])]
   return {
     ...operation,

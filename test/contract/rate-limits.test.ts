@@ -129,7 +129,22 @@ describe.skipIf(isRemote)("rate limits", () => {
       })
     )
 
-    it.effect("no bucket: probes, metrics, preflights and everything outside /api/", () =>
+    it.effect("bucket api-key: what asks for a key outside /api/", () =>
+      Effect.gen(function* () {
+        const [client, key] = [newClient(), newKey()]
+        const bundle = "/log/tile/entries/000"
+        const refused = yield* send(bundle, from(client))
+        assert.strictEqual(outcomeOf(refused), "401 INVALID_API_KEY")
+        assert.strictEqual(leftIn(refused), "public-ip 3")
+        for (const expected of [5, 4, 3, 2, 1, 0]) {
+          assert.strictEqual(yield* left(bundle, from(client, bearing(key))), `api-key ${expected}`)
+        }
+        assertLimited(yield* send(bundle, from(client, bearing(key))), "api-key")
+        assertLimited(yield* send(HISTORY, from(client, bearing(key))), "api-key")
+      })
+    )
+
+    it.effect("no bucket: probes, metrics, preflights and what is public outside /api/", () =>
       Effect.gen(function* () {
         const client = newClient()
         for (const [path, options] of [
@@ -143,6 +158,8 @@ describe.skipIf(isRemote)("rate limits", () => {
           ["/openapi.json", {}],
           ["/.well-known/aitp-manifest", {}],
           ["/errors/RATE_LIMITED", {}],
+          ["/log/checkpoint", {}],
+          ["/log/tile/0/000", {}],
           ["/nothing", {}]
         ] as const) {
           for (let i = 0; i < 5; i += 1) {
