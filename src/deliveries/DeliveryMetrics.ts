@@ -23,6 +23,7 @@ export class DeliveryMetrics extends Context.Service<
         ENDINGS.map((outcome) => [outcome, Metric.withAttributes(attempts, { outcome })])
       )
       for (const counter of byEnding.values()) counter.updateUnsafe(0, context)
+      duration.valueUnsafe(context) // registers it, so that it is shown before the first attempt
       return DeliveryMetrics.of({
         attempted: (ending, durationMs) => {
           byEnding.get(ending)?.updateUnsafe(1, context)

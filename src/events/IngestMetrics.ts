@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Metric } from "effect"
+import { SKIPPED_KINDS } from "./contributions.ts"
 
 const counter = (name: string, description: string) =>
   Metric.counter(name, { description, incremental: true })
@@ -48,9 +49,10 @@ export class IngestMetrics extends Context.Service<
         duplicates.updateUnsafe(reported.duplicates, context)
         sanitised.updateUnsafe(reported.sanitised, context)
         conflicts.updateUnsafe(reported.conflicts, context)
-        if (reported.uncheckedTokens > 0) unchecked.updateUnsafe(reported.uncheckedTokens, context)
+        unchecked.updateUnsafe(reported.uncheckedTokens, context)
         for (const kind of reported.skipped) Metric.withAttributes(skipped, { kind }).updateUnsafe(1, context)
       }
+      for (const kind of SKIPPED_KINDS) Metric.withAttributes(skipped, { kind }).updateUnsafe(0, context)
       count({ dropped: 0, duplicates: 0, sanitised: 0, conflicts: 0, uncheckedTokens: 0, skipped: [] })
       return { count }
     })

@@ -17,7 +17,8 @@ export interface Contributions {
 export type ArtifactVerification = "off" | "warn" | "strict"
 
 /** Why something that should have been projected was not: label of `projection_skipped_total`. */
-export type SkippedKind = "session" | "tct" | "delegation" | "revocation" | "unverified"
+export const SKIPPED_KINDS = ["session", "tct", "delegation", "revocation", "unverified"] as const
+export type SkippedKind = (typeof SKIPPED_KINDS)[number]
 
 export interface ReadContributions {
   readonly contributions: Contributions

@@ -139,20 +139,50 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("probes"
   )
 })
 
-/** Series of the contract's §9 that this build must have; those of features still to come join with them. */
+/** Series of the contract's §9, which are there from the start. */
 const promised = [
   "agents_active",
   "agents_expired",
+  "sessions_total",
+  "webhook_deliveries",
   "audit_events",
   "db_up",
+  "rate_limit_drops",
+  "webhook_circuit_breaker_open",
+  "admin_audit_insert_failures",
+  "event_backlog_dropped",
   "build_info",
   "http_requests_total",
+  "http_request_duration_seconds",
   "events_dropped_total",
   "events_duplicate_total",
   "events_sanitized_total",
   "event_id_conflicts_total",
   "event_position",
+  "projection_skipped_total",
+  "enroll_verification_failures",
   "agents_integrity_failed",
+  "sse_streams_open",
+  "sse_streams_opened_total",
+  "sse_streams_rejected_total",
+  "sse_resets_total",
+  "stream_lag_seconds",
+  "webhook_attempts_total",
+  "webhook_attempt_duration_seconds",
+  "webhook_oldest_due_seconds",
+  "revocation_list_entries",
+  "revocation_list_age_seconds",
+  "revocation_list_version",
+  "revocation_list_guard_refusals_total",
+  "listener_up",
+  "listener_heartbeat_age_seconds",
+  "idempotency_total",
+  "rate_limit_store_errors_total",
+  "db_pool_connections",
+  "db_pool_wait_seconds",
+  "retention_deleted_total",
+  "retention_last_success_seconds",
+  "jwks_refresh_total",
   "config_warnings"
 ].map((name) => `aitp_control_plane_${name}`)
 
