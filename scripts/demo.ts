@@ -43,7 +43,11 @@ const call = async (
     ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) })
   })
   const text = await response.text()
-  if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`)
+  if (!response.ok) {
+    const seconds = response.headers.get("retry-after")
+    const hint = seconds === null ? "" : `\nTry again in ${seconds} s.`
+    throw new Error(`${method} ${path} answered ${response.status}: ${text}${hint}`)
+  }
   return JSON.parse(text)
 }
 
@@ -152,10 +156,11 @@ const run = async () => {
 try {
   await run()
 } catch (error) {
+  // only a call that got no answer has a cause
   const reason =
     error instanceof Error && error.cause instanceof Error
-      ? `${error.message}: ${error.cause.message}`
+      ? `${error.message}: ${error.cause.message}\nIs the service running at ${base}? Start it with: npm start`
       : String(error)
-  console.error(`The demo stopped: ${reason}\nIs the service running at ${base}? Start it with: npm start`)
+  console.error(`The demo stopped: ${reason}`)
   process.exitCode = 1
 }
