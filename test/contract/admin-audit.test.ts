@@ -4,6 +4,7 @@ import { agentPath, joined } from "../support/service/agents.ts"
 import { read, send, sendTo } from "../support/service/client.ts"
 import { assertRefused } from "../support/service/envelope.ts"
 import { freshDatabase } from "../support/db/TestDb.ts"
+import { revoke } from "../support/service/revocations.ts"
 import { anyService, sqlOn, startOn } from "../support/service/Service.ts"
 
 interface Entry {
@@ -72,6 +73,16 @@ layer(anyService, { timeout: "60 seconds", excludeTestServices: true })("the adm
       }
       assert.match(entries[0]?.actorId ?? "", /^apikey:[0-9a-f]{16}$/)
       assert.strictEqual(entries[0]?.actorId, entries[1]?.actorId)
+    })
+  )
+
+  it.effect("has a revocation with its reason, once", () =>
+    Effect.gen(function* () {
+      const { jti } = yield* revoke({ reason: "left" })
+      yield* revoke({ jti, reason: "again" })
+      const { entries } = yield* audit({ action: "revocation.add", targetId: jti })
+      assert.deepEqual(entries[0]?.details, { reason: "left" })
+      assert.lengthOf(entries, 1)
     })
   )
 

@@ -3,6 +3,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { Webhook } from "standardwebhooks"
 import { eventually } from "../support/db/eventually.ts"
+import { newAgent } from "../support/service/agents.ts"
 import { read, send } from "../support/service/client.ts"
 import {
   act,
@@ -15,6 +16,7 @@ import {
   subscribed
 } from "../support/service/deliveries.ts"
 import { assertRefused } from "../support/service/envelope.ts"
+import { ingest } from "../support/service/events.ts"
 import { ask, subscribe, webhookPath, type WebhookRow } from "../support/service/webhooks.ts"
 import { Control, ownService } from "../support/service/Service.ts"
 import {
@@ -600,6 +602,27 @@ layer(service, { timeout: "60 seconds", excludeTestServices: true })("webhook de
           assertRefused(yield* send(path, { key: true }), 400, "CURSOR_INVALID")
         assert.lengthOf(yield* deliveriesOf(id, "event_type=tct.revoked"), 0)
         assert.lengthOf(yield* deliveriesOf(id, "eventType=agent.expired"), 7)
+      })
+    )
+  })
+
+  describe("a filter", () => {
+    it.effect("takes either spelling of an Ed25519 AID, whichever the event has", () =>
+      Effect.gen(function* () {
+        const [plain, tagged] = [newAgent().aid, newAgent("ed25519").aid]
+        for (const [aid, party] of [
+          [plain, plain.replace("aid:pubkey:", "aid:pubkey:ed25519:")],
+          [tagged, tagged.replace("ed25519:", "")]
+        ]) {
+          const { id } = yield* subscribe({ filter: { aid } })
+          const type = "handshake.failed"
+          yield* ingest([
+            { type, aidA: party, aidB: "b" },
+            { type, aidA: newAgent().aid, aidB: "b" },
+            { type, aidA: "a", aidB: party }
+          ])
+          assert.lengthOf(yield* deliveriesOf(id), 2, aid)
+        }
       })
     )
   })

@@ -155,7 +155,7 @@ describe.skipIf(isRemote)("lists of issuers", () => {
       Effect.gen(function* () {
         const listed = randomUUID()
         const { agent, says } = yield* publishing((agent) =>
-          listText(agent, [listed], { expires_at: nowSecs() + 4 })
+          listText(agent, [listed], { expires_at: nowSecs() + 10 })
         )
         const kept = (yield* copied(agent)).text
         says(listText(agent, [], { published_at: nowSecs() + 1 }))

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { eventually } from "../../support/db/eventually.ts"
-import { outcomeOf, sendTo } from "../../support/service/client.ts"
-import { Control, ownService, Service } from "../../support/service/Service.ts"
-import { report, reportAndStream, seqOf } from "../../support/stream/report.ts"
-import { subscribe } from "../../support/stream/subscriber.ts"
+import { eventually } from "../support/db/eventually.ts"
+import { outcomeOf, sendTo } from "../support/service/client.ts"
+import { Control, ownService, Service } from "../support/service/Service.ts"
+import { report, reportAndStream, seqOf } from "../support/stream/report.ts"
+import { subscribe } from "../support/stream/subscriber.ts"
 
 const upTo = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
 

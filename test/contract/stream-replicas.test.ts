@@ -1,10 +1,10 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Random, type Scope } from "effect"
-import { freshDatabase } from "../../support/db/TestDb.ts"
-import { startOn } from "../../support/service/Service.ts"
-import { metric, report, seqOf } from "../../support/stream/report.ts"
-import { type Endpoint, subscribe, type Subscriber } from "../../support/stream/subscriber.ts"
-import { appendSlowly, writerOn } from "../../support/stream/writers.ts"
+import { freshDatabase } from "../support/db/TestDb.ts"
+import { startOn } from "../support/service/Service.ts"
+import { metric, report, seqOf } from "../support/stream/report.ts"
+import { type Endpoint, subscribe, type Subscriber } from "../support/stream/subscriber.ts"
+import { appendSlowly, writerOn } from "../support/stream/writers.ts"
 
 const between = (min: number, max: number) => Random.nextIntBetween(min, max)
 

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { eventually } from "../../support/db/eventually.ts"
-import { freshDatabase } from "../../support/db/TestDb.ts"
-import { kinds, type RedisServer, redisServer } from "../../support/redis/RedisServer.ts"
-import { type Answer, sendTo } from "../../support/service/client.ts"
-import { startOn } from "../../support/service/Service.ts"
-import { Proxy } from "../../support/stream/Proxy.ts"
-import { metric } from "../../support/stream/report.ts"
-import type { Endpoint } from "../../support/stream/subscriber.ts"
+import { eventually } from "../support/db/eventually.ts"
+import { freshDatabase } from "../support/db/TestDb.ts"
+import { kinds, type RedisServer, redisServer } from "../support/redis/RedisServer.ts"
+import { type Answer, sendTo } from "../support/service/client.ts"
+import { startOn } from "../support/service/Service.ts"
+import { Proxy } from "../support/stream/Proxy.ts"
+import { metric } from "../support/stream/report.ts"
+import type { Endpoint } from "../support/stream/subscriber.ts"
 
 const LIMIT = 200
 

@@ -1,9 +1,9 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { freshDatabase } from "../../support/db/TestDb.ts"
-import { startOn } from "../../support/service/Service.ts"
-import { report } from "../../support/stream/report.ts"
-import { subscribe } from "../../support/stream/subscriber.ts"
+import { freshDatabase } from "../support/db/TestDb.ts"
+import { startOn } from "../support/service/Service.ts"
+import { report } from "../support/stream/report.ts"
+import { subscribe } from "../support/stream/subscriber.ts"
 
 const RETRY = /retry: (\d+)\nid: \S+\nevent: reset/
 
