@@ -1,0 +1,122 @@
+-- Nearly every TCT and delegation is told once, and stored as told. Merging claims, which takes several times as long under
+-- the head row, is kept for those told before, or more than once in one append.
+
+-- As project_artifacts_v1, which it calls for what needs merging.
+create function project_artifacts_v2(
+  p_log smallint, p_now timestamptz, p_seqs bigint[], p_outcomes text, p_artifacts artifact_contribution_v1[],
+  p_claims artifact_claim_v1[], out added uuid[], out moved uuid[])
+language plpgsql as $$
+declare
+  known int[];
+  merged record;
+begin
+  with given as materialized (
+    select a.*, p_seqs[a.event] as seq, count(*) over (partition by a.jti, a.kind, a.issuer_key) as reports
+    from unnest(p_artifacts) with ordinality as a
+    where projects_v1(p_outcomes, a.event)
+  ),
+  told as materialized (
+    select c.artifact, jsonb_object_agg(c.claim, c.value) as claims from unnest(p_claims) as c group by c.artifact
+  ),
+  -- Whatever lost against a row that is gone would have to be weighed again.
+  alone as materialized (
+    select g.*, t.claims
+    from given g join told t on t.artifact = g.ordinality
+    where g.reports = 1 and (
+      select x.jti from artifact_conflicts x
+      where x.jti = g.jti and x.kind = g.kind and x.issuer_key = g.issuer_key and x.log_id = p_log limit 1) is null
+  ),
+  -- Nobody else writes while this call holds the head row: what conflicts was there before.
+  tcts as (
+    insert into issued_tcts (
+      issuer_key, jti, log_id, issuer_aid, subject_aid, aud, grants, binding_cnf, iat, expires_at, session_id,
+      token_sha256, precedence, reported_ts, reported_by, event_seq, token_checked, conflict, org_ids, created_at)
+    select
+      a.issuer_key, a.jti, p_log, a.claims ->> 'issuer', a.claims ->> 'subject', a.claims ->> 'audience',
+      (a.claims ->> 'grants')::jsonb, a.claims ->> 'bindingCnf', (a.claims ->> 'issuedAt')::timestamptz,
+      (a.claims ->> 'expiresAt')::timestamptz, a.claims ->> 'sessionId', a.claims ->> 'token', a.precedence,
+      substr(a.precedence, 3, 24)::timestamptz, a.reported_by, a.seq, a.token_checked, false,
+      a.org_ids, p_now
+    from alone a where a.kind = 'tct'
+    on conflict (issuer_key, jti, log_id) do nothing
+    returning issuer_key, jti
+  ),
+  placed as (
+    insert into delegations (
+      jti, log_id, parent_jti, delegator_aid, delegatee_aid, scope, iat, expires_at, token_sha256, synthetic,
+      precedence, reported_ts, reported_by, event_seq, token_checked, conflict, org_ids, created_at)
+    select
+      a.jti, p_log, (a.claims ->> 'parent')::uuid, a.claims ->> 'delegator', a.claims ->> 'delegatee',
+      (a.claims ->> 'scope')::jsonb, (a.claims ->> 'issuedAt')::timestamptz,
+      (a.claims ->> 'expiresAt')::timestamptz, a.claims ->> 'token', a.synthetic, a.precedence,
+      substr(a.precedence, 3, 24)::timestamptz, a.reported_by, a.seq, a.token_checked, false,
+      a.org_ids, p_now
+    from alone a where a.kind = 'delegation'
+    on conflict (jti, log_id) do nothing
+    returning jti
+  )
+  select
+    (select array_agg(p.jti) from placed p),
+    (select array_agg(g.ordinality::int) from given g
+     where case g.kind
+       when 'tct' then (g.issuer_key, g.jti) not in (select t.issuer_key, t.jti from tcts t)
+       else g.jti not in (select p.jti from placed p)
+     end)
+  into added, known;
+
+  if known is not null then
+    select v.added, v.moved into merged
+    from project_artifacts_v1(
+      p_log, p_now, p_seqs, p_outcomes,
+      (select array_agg(row(
+         a.event, a.kind, a.issuer_key, a.jti, a.precedence, a.token_checked, a.synthetic, a.reported_by,
+         a.org_ids)::artifact_contribution_v1 order by k.n)
+       from unnest(known) with ordinality as k (place, n)
+       join unnest(p_artifacts) with ordinality as a on a.ordinality = k.place),
+      (select array_agg(row(k.n, c.claim, c.value)::artifact_claim_v1)
+       from unnest(known) with ordinality as k (place, n) join unnest(p_claims) as c on c.artifact = k.place)) as v;
+    added := added || merged.added;
+    moved := merged.moved;
+  end if;
+end
+$$;
+-- statement
+-- As before, with these projections of artifacts.
+create or replace function append_v2(
+  p_log smallint, p_directory_version bigint, p_events ledger_event_v1[], p_sessions session_contribution_v1[],
+  p_artifacts artifact_contribution_v1[], p_claims artifact_claim_v1[], p_revocations revocation_contribution_v1[])
+returns table (status text, epoch text, head bigint, seqs bigint[], outcomes text)
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+#variable_conflict use_column
+declare
+  appended record;
+  stored_at timestamptz;
+  added uuid[];
+  moved uuid[];
+  revoked uuid[];
+begin
+  select * into strict appended from append_v1(p_log, p_directory_version, p_events);
+  if appended.status = 'ok' then
+    stored_at := date_trunc('milliseconds', clock_timestamp());
+    if p_sessions is not null then
+      perform project_sessions_v1(p_log, stored_at, appended.outcomes, p_sessions);
+    end if;
+    if p_artifacts is not null then
+      select a.added, a.moved into added, moved
+      from project_artifacts_v2(
+        p_log, stored_at, appended.seqs, appended.outcomes, p_artifacts, p_claims) as a;
+      select array_agg(distinct a.jti) into revoked
+      from unnest(p_artifacts) as a cross join lateral (
+        select from issuer_revocations r where r.jti = a.jti and r.log_id = p_log limit 1 offset 0
+      ) as r;
+    end if;
+    if p_revocations is not null then
+      revoked := revoked || project_revocations_v1(p_log, appended.seqs, appended.outcomes, p_revocations);
+    end if;
+    if added is not null or moved is not null or revoked is not null then
+      perform cascade_revocations_v1(p_log, revoked, added, moved);
+    end if;
+  end if;
+  return query select appended.status, appended.epoch, appended.head, appended.seqs, appended.outcomes;
+end
+$$;
