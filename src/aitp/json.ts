@@ -5,6 +5,7 @@
 // A duplicate always loses at least one member, so the counts agree only if there is none. All passes are linear.
 
 import { Data, Result, type Schema } from "effect"
+import { closingQuote, parseJson } from "./parse-json.ts"
 
 export type Json = Schema.Json
 export type JsonObject = Schema.JsonObject
@@ -62,7 +63,7 @@ export const readJson = (
   if (text.charCodeAt(0) === 0xfeff) return refuse("bom", "starts with a byte order mark")
   let value: Json
   try {
-    value = JSON.parse(text) as Json // JSON.parse yields nothing else
+    value = parseJson(text) as Json // JSON has no other values
   } catch {
     return refuse("syntax", "not valid JSON")
   }
@@ -124,17 +125,7 @@ export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 const quote = 0x22
-const backslash = 0x5c
 const colon = 0x3a
-
-/** Index of the quote that closes the string opened at `open`. The text is valid JSON, so there is one. */
-const closingQuote = (text: string, open: number): number => {
-  for (let at = text.indexOf('"', open + 1); ; at = text.indexOf('"', at + 1)) {
-    let slashes = 0
-    while (text.charCodeAt(at - 1 - slashes) === backslash) slashes++
-    if (slashes % 2 === 0) return at
-  }
-}
 
 const countMembers = (text: string): number => {
   let members = 0

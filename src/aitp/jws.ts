@@ -9,6 +9,7 @@ import { canonicalJson } from "./jcs.ts"
 import { isJsonObject, type JsonObject, readJson } from "./json.ts"
 import type { KeyAlg, PublicKey } from "./keys.ts"
 import { verifyP256 } from "./p256.ts"
+import { parseJson } from "./parse-json.ts"
 import type { Signer } from "./signer.ts"
 
 /** A token that has the required form. Nothing is verified yet. */
@@ -102,7 +103,7 @@ export const inspectToken = (text: string): InspectedToken | undefined => {
   const [first = "", second = ""] = text.split(".")
   let header: unknown
   try {
-    header = JSON.parse(Buffer.from(first, "base64url").toString())
+    header = parseJson(Buffer.from(first, "base64url").toString())
   } catch {
     return undefined
   }

@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer"
+import { parseJson } from "../aitp/parse-json.ts"
 
 /** Nesting most bodies may have. */
 export const DEFAULT_DEPTH = 32
@@ -55,7 +56,7 @@ export const parse = (
   if ("refusal" in read) return read
   if (!isShallow(read.text, maxDepth)) return { refusal: "is nested too deeply" }
   try {
-    return { text: read.text, value: JSON.parse(read.text) }
+    return { text: read.text, value: parseJson(read.text) }
   } catch {
     return { refusal: "is not valid JSON" }
   }

@@ -1,3 +1,4 @@
+import { parseJson } from "../aitp/parse-json.ts"
 import { leafEntryText, leafHash, type LeafEntry, saltedHash } from "../events/leaf.ts"
 import { firstText, isMembers } from "../events/members.ts"
 import { canonicalType, OWN_SOURCE } from "../events/types.ts"
@@ -15,7 +16,7 @@ export type RowFault =
 const parsed = (text: string | null): unknown => {
   if (text === null) return null
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return undefined
   }
