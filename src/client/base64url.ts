@@ -12,7 +12,10 @@ export const encodeBase64url = (bytes: Uint8Array): string => {
   for (let at = 0; at < bytes.length; at += PIECE) {
     binary += String.fromCharCode(...bytes.subarray(at, at + PIECE))
   }
-  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
+  return btoa(binary)
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/={1,2}$/, "")
 }
 
 /** Decodes canonical unpadded base64url; `undefined` for every other spelling. */

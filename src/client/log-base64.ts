@@ -9,7 +9,12 @@ export const encodeBase64 = (bytes: Uint8Array): string => {
 
 /** Undefined for every other spelling. */
 export const decodeBase64 = (text: string): Uint8Array<ArrayBuffer> | undefined => {
-  const bytes = decodeBase64url(text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, ""))
+  const bytes = decodeBase64url(
+    text
+      .replaceAll("+", "-")
+      .replaceAll("/", "_")
+      .replace(/={1,2}$/, "")
+  )
   return bytes !== undefined && encodeBase64(bytes) === text ? bytes : undefined
 }
 

@@ -67,7 +67,7 @@ export const flag = (names: Names, description: string): Parameter<boolean> => (
   read: (value) => value === "true"
 })
 
-const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
+const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i
 
 /** Whole part of a decimal number; undefined for other text. */
 const whole = (value: string | undefined): number | undefined => {
