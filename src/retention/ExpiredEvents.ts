@@ -18,6 +18,11 @@ export class ExpiredEvents extends Context.Service<
   ExpiredEvents,
   {
     /**
+     * The time by the database's clock, ms since 1970. What is too old is decided by it alone: the clock of one replica
+     * may be wrong, and what was removed does not come back.
+     */
+    readonly now: Effect.Effect<number, SqlError.SqlError>
+    /**
      * Retires at most `limit` events that were stored before that time; gives their number, 0 only when none are left.
      * Rows of a partition that is too old as a whole stay until `dropPartitions`, which costs less than deleting them.
      */
@@ -30,6 +35,12 @@ export class ExpiredEvents extends Context.Service<
     ExpiredEvents,
     Effect.gen(function* () {
       const { sql } = yield* BackgroundDb
+
+      const now = sql<{ readonly now: number }>`
+        select (extract(epoch from clock_timestamp()) * 1000)::float8 as now`.pipe(
+        Effect.map(([row]) => row?.now ?? 0),
+        Effect.withSpan("ExpiredEvents.now")
+      )
 
       const retire = Effect.fn("ExpiredEvents.retire")(function* (before: Date, limit: number) {
         // A full partition whose last event is too old goes as a whole, so no batch reaches beyond its end. (Should the
@@ -70,7 +81,7 @@ export class ExpiredEvents extends Context.Service<
         yield* Effect.forEach(partitions, drop, { discard: true })
       }).pipe(Effect.withSpan("ExpiredEvents.dropPartitions"))
 
-      return { dropPartitions, retire }
+      return { dropPartitions, now, retire }
     })
   )
 }

@@ -86,7 +86,8 @@ export class Retention extends Context.Service<
       })
 
       const runOnce = Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
+        const begun = yield* Clock.currentTimeMillis
+        const now = yield* events.now
         const counts: Array<readonly [string, number]> = [["audit_events", yield* sweepEvents(now)]]
         for (const { maxAgeDays, name, remove } of tables) {
           if (maxAgeDays === undefined) continue
@@ -98,7 +99,7 @@ export class Retention extends Context.Service<
           ])
         }
         const removed = Object.fromEntries(counts.filter(([, count]) => count > 0))
-        if (Object.keys(removed).length > 0) yield* announce(removed, now)
+        if (Object.keys(removed).length > 0) yield* announce(removed, begun)
         yield* Metric.update(lastSuccess, (yield* Clock.currentTimeMillis) / 1000)
         return removed
       }).pipe(Effect.withSpan("Retention.runOnce"))
