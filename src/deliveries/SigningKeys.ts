@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { encodeBase64url } from "../aitp/base64url.ts"
 import { Db } from "../db/Db.ts"
 import * as Document from "../http/Document.ts"
@@ -71,7 +71,7 @@ export class SigningKeys extends Context.Service<
       let known = { document: render([jwkOf(kid, signer.raw)]), readAt: Number.NEGATIVE_INFINITY }
 
       const document = Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
+        const now = performance.now()
         if (now - known.readAt < MEMO_MS) return known.document
         const keys = yield* Effect.orElseSucceed(read, () => undefined)
         known = {

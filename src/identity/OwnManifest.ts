@@ -103,12 +103,13 @@ export class OwnManifest extends Context.Service<
       let known: { readonly manifest: SignedManifest; readonly readAt: number } | undefined
 
       const current = Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        if (known === undefined || now - known.readAt >= MEMO_MS) {
+        const askedAt = performance.now()
+        if (known === undefined || askedAt - known.readAt >= MEMO_MS) {
           // A database that does not answer leaves us with the last copy, which its own expiry bounds.
           const manifest = yield* Effect.orElseSucceed(read, () => known?.manifest)
-          known = manifest === undefined ? undefined : { manifest, readAt: now }
+          known = manifest === undefined ? undefined : { manifest, readAt: askedAt }
         }
+        const now = yield* Clock.currentTimeMillis
         return Option.filter(
           Option.fromUndefinedOr(known?.manifest),
           ({ expiresAt }) => expiresAt.getTime() > now

@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import type { SqlError } from "effect/sql"
 import { parseTreeHead } from "../client/log-checkpoint.ts"
 import { parseNote } from "../client/log-note.ts"
@@ -57,9 +57,9 @@ export class Checkpoints extends Context.Service<
       })
 
       const awaited = Effect.fn("Checkpoints.awaited")(function* (size: number) {
-        const until = (yield* Clock.currentTimeMillis) + PATIENCE_MS
+        const until = performance.now() + PATIENCE_MS
         let served = yield* atLeast(size)
-        while (Option.isNone(served) && (yield* Clock.currentTimeMillis) < until) {
+        while (Option.isNone(served) && performance.now() < until) {
           yield* Effect.sleep(LOOK_EVERY_MS)
           served = covers(size)(yield* watched)
         }

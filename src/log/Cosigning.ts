@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Schedule } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import type { SqlError } from "effect/sql"
 import { parseVerifierKey, type VerifierKey } from "../client/log-note.ts"
 import { AppConfig } from "../config.ts"
@@ -128,14 +128,14 @@ export class Cosigning extends Context.Service<
         }
         witness.failures += 1
         const rest = Math.min(1000 * 2 ** witness.failures, MAX_REST_MS)
-        witness.restsUntil = (yield* Clock.currentTimeMillis) + rest
+        witness.restsUntil = performance.now() + rest
         return { vkey, cosigned: undefined, failure: told.failure } satisfies WitnessOutcome
       })
 
       const runOnce = Effect.fn("Cosigning.runOnce")(function* (lease: Lease) {
         const { lineage, note, published, size } = yield* trees.read
         if (note === null) return
-        const now = yield* Clock.currentTimeMillis
+        const now = performance.now()
         const asked = witnesses.filter(
           ({ cosignature, restsUntil }) => cosignature?.note !== note && restsUntil <= now
         )

@@ -5,11 +5,13 @@ import { Clock, Effect, Fiber } from "effect"
  * one that started it goes away: for probes, which are public, unlimited, and must not multiply their cost.
  */
 export const briefly = <A, E>(effect: Effect.Effect<A, E>, ms: number): Effect.Effect<A, E> => {
-  let startedAt = Number.NEGATIVE_INFINITY
+  // Monotonic: after a wall clock that was ahead is set right, the last outcome would be kept for as long as it was.
+  const keptNanos = BigInt(ms) * 1_000_000n
+  let startedAt: bigint | undefined
   let outcome: Effect.Effect<A, E> = effect
   return Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    if (now - startedAt >= ms) {
+    const now = yield* Clock.monotonicTimeNanos
+    if (startedAt === undefined || now - startedAt >= keptNanos) {
       startedAt = now
       outcome = Fiber.join(yield* Effect.forkDetach(effect))
     }

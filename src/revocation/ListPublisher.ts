@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Metric, Option, Schedule } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Metric, Option, Schedule } from "effect"
 import { AppConfig } from "../config.ts"
 import { everyInterval } from "../jobs/loop.ts"
 import { compressed } from "./compression.ts"
@@ -144,7 +144,7 @@ export class ListPublisher extends Context.Service<
 
       /** One publication, by whomever; done when there is no need of one. */
       const attempt = Effect.fnUntraced(function* (need: Need) {
-        const giveUpAt = (yield* Clock.currentTimeMillis) + PATIENCE_MS
+        const giveUpAt = performance.now() + PATIENCE_MS
         for (;;) {
           const claim = yield* claims.claim(need)
           if (!("_tag" in claim)) {
@@ -154,7 +154,7 @@ export class ListPublisher extends Context.Service<
               )
             )
           }
-          if (claim._tag === "current" || (yield* Clock.currentTimeMillis) >= giveUpAt) return
+          if (claim._tag === "current" || performance.now() >= giveUpAt) return
           if (claim._tag === "early" && claim.waitSecs > CLOCK_STEP_SECS) {
             yield* Effect.logWarning(
               `the database's clock was set back: no revocation list can be published for ${Math.ceil(claim.waitSecs)} s`

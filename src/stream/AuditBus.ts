@@ -74,7 +74,7 @@ export class AuditBus extends Context.Service<
             const extent = yield* begin
             tail.restart(extent)
           }
-          measuredAt = Date.now()
+          measuredAt = performance.now()
         })
 
       const first = yield* Effect.retry(begin, Schedule.spaced(POLL_MS)).pipe(Effect.orDie)
@@ -83,7 +83,7 @@ export class AuditBus extends Context.Service<
 
       let failing = false
       const look = Effect.suspend(() =>
-        Date.now() - measuredAt < POLL_MS ? Effect.void : measure(tail)
+        performance.now() - measuredAt < POLL_MS ? Effect.void : measure(tail)
       ).pipe(
         Effect.andThen(read(tail)),
         Effect.matchCauseEffect({

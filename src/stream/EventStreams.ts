@@ -82,7 +82,7 @@ export class EventStreams extends Context.Service<
         )
         return () => fiber.interruptUnsafe()
       }
-      const around: Surroundings = { tail, read: readPage, counts: metrics, now: Date.now }
+      const around: Surroundings = { tail, read: readPage, counts: metrics, now: () => performance.now() }
 
       const open = new Set<Open>()
       const end = ({ stream }: Open) =>
@@ -90,7 +90,7 @@ export class EventStreams extends Context.Service<
           ? stream.close("shutdown", Math.round(between(RETRY_MIN_MS, RETRY_MAX_MS)))
           : stream.close(undefined)
       const attendants = yield* Wheel.make<Open>(ATTEND_MS, (each) => {
-        const now = Date.now()
+        const now = performance.now()
         if (now >= each.endsAt) end(each)
         else each.stream.attend(now)
       })
@@ -102,7 +102,7 @@ export class EventStreams extends Context.Service<
       yield* drain.begun.pipe(
         Effect.andThen(
           Effect.sync(() => {
-            const now = Date.now()
+            const now = performance.now()
             for (const each of open) each.endsAt = Math.min(each.endsAt, now + beforeExit())
           })
         ),
@@ -125,7 +125,10 @@ export class EventStreams extends Context.Service<
             selection,
             start._tag === "refused" ? head : start.seq
           )
-          const each: Open = { stream, endsAt: Date.now() + (drain.active() ? beforeExit() : lifetime()) }
+          const each: Open = {
+            stream,
+            endsAt: performance.now() + (drain.active() ? beforeExit() : lifetime())
+          }
           const leave = [attendants.add(each), heartbeats.add(each)]
           open.add(each)
           metrics.opened()

@@ -84,10 +84,10 @@ export class Pull extends Context.Service<
         limit: number,
         waitMs: number
       ) {
-        const deadline = Date.now() + waitMs
+        const deadline = performance.now() + waitMs
         let result = yield* find(selection, after, limit)
         while (result.events.length === 0 && !result.more && !drain.active()) {
-          const left = deadline - Date.now()
+          const left = deadline - performance.now()
           if (left <= 0) break
           yield* somethingAfter(selection, result.next).pipe(
             Effect.raceFirst(drain.begun),
