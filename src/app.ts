@@ -96,6 +96,8 @@ import { RegistryHttp } from "./registry/http.ts"
 import { IntegritySweep } from "./registry/IntegritySweep.ts"
 import { LastSeen } from "./registry/LastSeen.ts"
 import { Registration } from "./registry/Registration.ts"
+import { RegistryAnswers } from "./registry/RegistryAnswers.ts"
+import { RegistryVersion } from "./registry/RegistryVersion.ts"
 import { StoredManifests } from "./registry/StoredManifests.ts"
 import { CascadeAnnouncer } from "./revocation/CascadeAnnouncer.ts"
 import { ChangeFeed } from "./revocation/ChangeFeed.ts"
@@ -206,6 +208,7 @@ const Stores = Layer.mergeAll(
   Webhooks.layer,
   WebhookSecrets.layer
 ).pipe(
+  Layer.provideMerge(RegistryVersion.layer),
   Layer.provideMerge(Layer.mergeAll(DataKeys.layer, Identity.layer).pipe(Layer.provideMerge(Secrets.layer)))
 )
 
@@ -215,6 +218,7 @@ const ReadModels = Layer.mergeAll(
   Dashboard.layer,
   DelegationTrees.layer,
   Impact.layer.pipe(Layer.provide(DelegationTrees.layer)),
+  RegistryAnswers.layer,
   SessionCount.layer,
   SessionExport.layer
 )

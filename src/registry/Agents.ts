@@ -12,6 +12,7 @@ import { idempotencyCompletion } from "../idempotency/completion.ts"
 import type { Completion } from "../idempotency/model.ts"
 import { type AgentQuery, agentColumns, listStatement, visibleAgents } from "./discovery.ts"
 import type { Agent, AgentDetails } from "./model.ts"
+import { RegistryVersion } from "./RegistryVersion.ts"
 
 /** Everything a verified manifest and its token say about a registration. */
 export interface Registration {
@@ -106,6 +107,7 @@ export class Agents extends Context.Service<
     Agents,
     Effect.gen(function* () {
       const { sql } = yield* Db
+      const versions = yield* RegistryVersion
 
       const list = Effect.fn("Agents.list")(function* (query: AgentQuery, visibility: Visibility) {
         return yield* listStatement(sql, query, visibility)
@@ -133,14 +135,15 @@ export class Agents extends Context.Service<
         return Option.fromNullishOr(known)
       }, Effect.orDie)
 
-      const register = Effect.fn("Agents.register")(function* (
-        given: Registration,
-        events: ReadonlyArray<SealedEvent>,
-        directoryVersion: number,
-        act: AdminAct,
-        completion: Completion | undefined
-      ) {
-        const arguments_ = sql`
+      const register = Effect.fn("Agents.register")(
+        function* (
+          given: Registration,
+          events: ReadonlyArray<SealedEvent>,
+          directoryVersion: number,
+          act: AdminAct,
+          completion: Completion | undefined
+        ) {
+          const arguments_ = sql`
           ${LOG_ID}::smallint, ${directoryVersion}::bigint,
           row(${given.aid}, ${given.key.alg}, ${given.key.raw}::bytea, ${given.displayName},
             ${given.handshakeEndpoint}, ${sql.json(given.offeredCaps)}, ${given.manifestJson},
@@ -148,53 +151,60 @@ export class Agents extends Context.Service<
             ${sql.json(given.conformanceFindings)}, ${given.namespace}, ${given.tokenJti}::uuid,
             ${given.tokenExpiresAt}::timestamptz, ${given.reEnrolled}::boolean)::agent_registration_v1,
           (${ledgerEvents(sql, events)})[1], ${adminAct(sql, act)}`
-        const [row] = yield* sql<{
-          readonly outcome: "ok" | "replayed" | "form_conflict" | "stale" | "changed" | "lost"
-          readonly existingAid: string
-          readonly registeredAt: Date
-          readonly enrolledAt: Date
-        }>`
+          const [row] = yield* sql<{
+            readonly outcome: "ok" | "replayed" | "form_conflict" | "stale" | "changed" | "lost"
+            readonly existingAid: string
+            readonly registeredAt: Date
+            readonly enrolledAt: Date
+          }>`
           select outcome, existing_aid, registered_at, enrolled_at from ${
             completion === undefined
               ? sql`register_agent_v1(${arguments_})`
               : sql`register_agent_v2(${arguments_}, ${idempotencyCompletion(sql, completion)})`
           }`
-        if (row === undefined) return yield* Effect.die(new Error("the registration gave no row"))
-        switch (row.outcome) {
-          case "ok":
-            return {
-              _tag: "Registered",
-              registeredAt: row.registeredAt,
-              lastEnrolledAt: row.enrolledAt
-            } as const
-          case "replayed":
-            return { _tag: "Replayed" } as const
-          case "stale":
-            return { _tag: "Outdated" } as const
-          case "form_conflict":
-            return { _tag: "OtherSpelling", aid: row.existingAid } as const
-          case "lost":
-            return { _tag: "ReservationLost" } as const
-          case "changed":
-            return new Stale()
-        }
-      }, Effect.orDie)
+          if (row === undefined) return yield* Effect.die(new Error("the registration gave no row"))
+          switch (row.outcome) {
+            case "ok":
+              return {
+                _tag: "Registered",
+                registeredAt: row.registeredAt,
+                lastEnrolledAt: row.enrolledAt
+              } as const
+            case "replayed":
+              return { _tag: "Replayed" } as const
+            case "stale":
+              return { _tag: "Outdated" } as const
+            case "form_conflict":
+              return { _tag: "OtherSpelling", aid: row.existingAid } as const
+            case "lost":
+              return { _tag: "ReservationLost" } as const
+            case "changed":
+              return new Stale()
+          }
+        },
+        Effect.ensuring(versions.changed),
+        Effect.orDie
+      )
 
-      const deregister = Effect.fn("Agents.deregister")(function* (
-        aid: string,
-        events: ReadonlyArray<SealedEvent>,
-        directoryVersion: number,
-        act: AdminAct,
-        repeated: AdminAct
-      ) {
-        const [row] = yield* sql<{ readonly outcome: "ok" | "repeat" | "not_found" | "changed" }>`
+      const deregister = Effect.fn("Agents.deregister")(
+        function* (
+          aid: string,
+          events: ReadonlyArray<SealedEvent>,
+          directoryVersion: number,
+          act: AdminAct,
+          repeated: AdminAct
+        ) {
+          const [row] = yield* sql<{ readonly outcome: "ok" | "repeat" | "not_found" | "changed" }>`
           select deregister_agent_v1(
             ${LOG_ID}::smallint, ${directoryVersion}::bigint, ${aid}, (${ledgerEvents(sql, events)})[1],
             ${adminAct(sql, act)}, ${adminAct(sql, repeated)}) as outcome`
-        if (row === undefined || row.outcome === "not_found") return "not_found" as const
-        if (row.outcome === "changed") return new Stale()
-        return row.outcome === "ok" ? ("deregistered" as const) : ("repeated" as const)
-      }, Effect.orDie)
+          if (row === undefined || row.outcome === "not_found") return "not_found" as const
+          if (row.outcome === "changed") return new Stale()
+          return row.outcome === "ok" ? ("deregistered" as const) : ("repeated" as const)
+        },
+        Effect.ensuring(versions.changed),
+        Effect.orDie
+      )
 
       const listOverdue = Effect.fn("Agents.listOverdue")(function* (limit: number) {
         return yield* sql<OverdueAgent>`
@@ -203,20 +213,24 @@ export class Agents extends Context.Service<
           order by manifest_expires_at limit ${limit}::int`
       }, Effect.orDie)
 
-      const expire = Effect.fn("Agents.expire")(function* (
-        agents: ReadonlyArray<OverdueAgent>,
-        events: ReadonlyArray<SealedEvent>,
-        directoryVersion: number
-      ) {
-        const [row] = yield* sql<{ readonly expired: number }>`
+      const expire = Effect.fn("Agents.expire")(
+        function* (
+          agents: ReadonlyArray<OverdueAgent>,
+          events: ReadonlyArray<SealedEvent>,
+          directoryVersion: number
+        ) {
+          const [row] = yield* sql<{ readonly expired: number }>`
           select expire_agents_v1(
             ${LOG_ID}::smallint, ${directoryVersion}::bigint,
             ${textArray(agents.map(({ aid }) => aid))},
             ${byteaArray(agents.map(({ manifestSha256 }) => manifestSha256))},
             ${ledgerEvents(sql, events)}) as expired`
-        const expired = row?.expired ?? 0
-        return expired < 0 ? new Stale() : expired
-      }, Effect.orDie)
+          const expired = row?.expired ?? 0
+          return expired < 0 ? new Stale() : expired
+        },
+        Effect.ensuring(versions.changed),
+        Effect.orDie
+      )
 
       return { list, findByAid, findByKey, register, deregister, listOverdue, expire }
     })

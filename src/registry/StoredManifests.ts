@@ -5,6 +5,7 @@ import { Db } from "../db/Db.ts"
 import { Stale } from "../events/EventOwners.ts"
 import { ledgerEvents, LOG_ID, type SealedEvent } from "../events/seal.ts"
 import type { StoredManifest } from "./integrity.ts"
+import { RegistryVersion } from "./RegistryVersion.ts"
 
 /** Names the content of an agent's row, as far as its manifest is concerned. */
 export interface FingerprintedAgent {
@@ -36,6 +37,7 @@ export class StoredManifests extends Context.Service<
     StoredManifests,
     Effect.gen(function* () {
       const { sql } = yield* Db
+      const versions = yield* RegistryVersion
 
       const fingerprints = Effect.fn("StoredManifests.fingerprints")(function* (
         after: string,
@@ -57,18 +59,22 @@ export class StoredManifests extends Context.Service<
           from agents a where a.integrity_ok and a.aid = any(${aids})`
       }, Effect.orDie)
 
-      const withhold = Effect.fn("StoredManifests.withhold")(function* (
-        { aid, fingerprint }: FingerprintedAgent,
-        events: ReadonlyArray<SealedEvent>,
-        directoryVersion: number,
-        act: AdminAct
-      ) {
-        const [row] = yield* sql<{ readonly outcome: "ok" | "unchanged" | "changed" }>`
+      const withhold = Effect.fn("StoredManifests.withhold")(
+        function* (
+          { aid, fingerprint }: FingerprintedAgent,
+          events: ReadonlyArray<SealedEvent>,
+          directoryVersion: number,
+          act: AdminAct
+        ) {
+          const [row] = yield* sql<{ readonly outcome: "ok" | "unchanged" | "changed" }>`
           select withhold_agent_v1(
             ${LOG_ID}::smallint, ${directoryVersion}::bigint, ${aid}, ${fingerprint}::bytea,
             (${ledgerEvents(sql, events)})[1], ${adminAct(sql, act)}) as outcome`
-        return row?.outcome === "changed" ? new Stale() : row?.outcome === "ok"
-      }, Effect.orDie)
+          return row?.outcome === "changed" ? new Stale() : row?.outcome === "ok"
+        },
+        Effect.ensuring(versions.changed),
+        Effect.orDie
+      )
 
       return { fingerprints, read, withhold }
     })

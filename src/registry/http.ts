@@ -1,6 +1,7 @@
 import { Effect, Option, Result, Schema, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
+import type { Principal } from "../access/Principal.ts"
 import { visibilityKey } from "../access/Visibility.ts"
 import { Api } from "../api.ts"
 import * as Body from "../http/Body.ts"
@@ -8,6 +9,7 @@ import { CurrentRequest } from "../http/CurrentRequest.ts"
 import * as Document from "../http/Document.ts"
 import * as Query from "../http/Query.ts"
 import * as Reply from "../http/Reply.ts"
+import { Shortcuts } from "../http/Shortcuts.ts"
 import { Idempotency } from "../idempotency/Idempotency.ts"
 import { idempotentRoute } from "../idempotency/route.ts"
 import {
@@ -32,11 +34,12 @@ import { Enrollment } from "./Enrollment.ts"
 import { TOKEN_TTL_SECS } from "./enrollment-token.ts"
 import { AgentExport } from "./AgentExport.ts"
 import { openEnvelope } from "./manifest-check.ts"
-import type { ManifestTooOld, ManifestUnacceptable } from "./model.ts"
+import type { Agent, ManifestTooOld, ManifestUnacceptable } from "./model.ts"
 import { isNamespace, MAX_NAMESPACE } from "./namespace.ts"
 import { agentRecord, manifestUrl } from "./record.ts"
 import { countRefusal, seedRefusals } from "./refusal-metrics.ts"
 import { Registration } from "./Registration.ts"
+import { RegistryAnswers } from "./RegistryAnswers.ts"
 
 const notFound = () => new NotFound({ error: "no such agent" })
 
@@ -111,6 +114,21 @@ const isStatus = Schema.is(Schema.Literals(["active", "expired", "deregistered",
 
 const agentCursors = cursors(Schema.Struct({ registeredAt: Instant, aid: Schema.String }))
 
+/** Asked for by every agent that looks for another. */
+const ANSWERED_PATHS = [
+  "/api/registry/agents",
+  "/api/registry/agents/:aid",
+  "/api/registry/agents/:aid/manifest"
+]
+
+/** When the first of the active agents expires, ms since 1970. */
+const firstExpiry = (agents: ReadonlyArray<Agent>): number =>
+  agents.reduce(
+    (first, { manifestExpiresAt, status }) =>
+      status === "active" ? Math.min(first, manifestExpiresAt.getTime()) : first,
+    Number.POSITIVE_INFINITY
+  )
+
 export const RegistryHttp = HttpApiBuilder.group(
   Api,
   "registry",
@@ -121,12 +139,75 @@ export const RegistryHttp = HttpApiBuilder.group(
     const registration = yield* Registration
     const deregistration = yield* Deregistration
     const exports = yield* AgentExport
+    const answers = yield* RegistryAnswers
+    const shortcuts = yield* Shortcuts
+    for (const path of ANSWERED_PATHS) shortcuts.add("GET", path, answers.immediate)
     yield* seedRefusals
 
     const find = Effect.fnUntraced(function* (aid: string) {
       const { principal } = yield* CurrentRequest
       const agent = yield* agents.findByAid(aid, principal.visibility)
       return Option.isSome(agent) ? agent.value : yield* notFound()
+    })
+
+    const discover = Effect.fnUntraced(function* (
+      request: HttpServerRequest.HttpServerRequest,
+      { visibility }: Principal,
+      template: string
+    ) {
+      const { cursor, limit, offset, status, ...filters } = yield* Query.read(discoveryQuery)
+      const list = {
+        route: template,
+        filters: { ...filters, status },
+        order: "registeredAt,aid",
+        visibility: visibilityKey(visibility)
+      }
+      const position = yield* Effect.fromResult(agentCursors.read(list, cursor))
+      const query: AgentQuery = {
+        ...filters,
+        status: isStatus(status) ? status : "active",
+        limit,
+        offset: position === undefined ? offset : 0,
+        after: position
+      }
+      const found = yield* agents.list(query, visibility)
+      const { nextCursor, rows } = pageOf(found, limit, (last) =>
+        agentCursors.after(list, { registeredAt: last.registeredAt, aid: last.aid })
+      )
+      const text = JSON.stringify({ agents: rows.map(agentRecord), count: rows.length, nextCursor })
+      const page = Reply.text(text, { headers: Reply.pageHeaders(request, nextCursor) })
+      // Others than active agents are listed among the expired ones when they expire: such a page may end at any time.
+      const until = query.status === "active" || query.status === "all" ? firstExpiry(found) : 0
+      return { to: () => page, length: text.length, until }
+    })
+
+    const describe = Effect.fnUntraced(function* (aid: string) {
+      const { manifestJson: _, ...agent } = yield* find(aid)
+      const record = JSON.stringify(agentRecord(agent))
+      const document = Document.make(record, { cacheControl: "public, max-age=30" })
+      return {
+        to: (request: HttpServerRequest.HttpServerRequest) => Document.respond(document, request),
+        length: record.length,
+        until: firstExpiry([agent])
+      }
+    })
+
+    const manifestOf = Effect.fnUntraced(function* (aid: string, { kind }: Principal) {
+      const agent = yield* find(aid)
+      const { manifestJson, status } = agent
+      if (status !== "active" && kind !== "platform") return yield* new AgentNotActive({ status })
+      const document = Document.make(
+        manifestJson,
+        status === "active"
+          ? { cacheControl: "max-age=60" }
+          : { cacheControl: "no-store", headers: { "aitp-agent-status": status } }
+      )
+      return {
+        to: (request: HttpServerRequest.HttpServerRequest) => Document.respond(document, request),
+        length: manifestJson.length,
+        // To platform keys only, which the caller's visibility does not tell apart.
+        until: status === "active" ? firstExpiry([agent]) : 0
+      }
     })
 
     return handlers
@@ -187,51 +268,21 @@ export const RegistryHttp = HttpApiBuilder.group(
         "list",
         Effect.fnUntraced(function* ({ request }) {
           const { principal, route } = yield* CurrentRequest
-          const { cursor, limit, offset, status, ...filters } = yield* Query.read(discoveryQuery)
-          const list = {
-            route: route.template,
-            filters: { ...filters, status },
-            order: "registeredAt,aid",
-            visibility: visibilityKey(principal.visibility)
-          }
-          const position = yield* Effect.fromResult(agentCursors.read(list, cursor))
-          const query: AgentQuery = {
-            ...filters,
-            status: isStatus(status) ? status : "active",
-            limit,
-            offset: position === undefined ? offset : 0,
-            after: position
-          }
-          const { nextCursor, rows } = pageOf(
-            yield* agents.list(query, principal.visibility),
-            limit,
-            (last) => agentCursors.after(list, { registeredAt: last.registeredAt, aid: last.aid })
-          )
-          return HttpServerResponse.jsonUnsafe(
-            { agents: rows.map(agentRecord), count: rows.length, nextCursor },
-            { headers: Reply.pageHeaders(request, nextCursor) }
-          )
+          return yield* answers.respond(request, principal, discover(request, principal, route.template))
         })
       )
       .handleRaw(
         "get",
         Effect.fnUntraced(function* ({ params, request }) {
-          const { manifestJson: _, ...agent } = yield* find(params.aid)
-          const record = JSON.stringify(agentRecord(agent))
-          return Document.respond(Document.make(record, { cacheControl: "public, max-age=30" }), request)
+          const { principal } = yield* CurrentRequest
+          return yield* answers.respond(request, principal, describe(params.aid))
         })
       )
       .handleRaw(
         "manifest",
         Effect.fnUntraced(function* ({ params, request }) {
           const { principal } = yield* CurrentRequest
-          const { manifestJson, status } = yield* find(params.aid)
-          if (status === "active") {
-            return Document.respond(Document.make(manifestJson, { cacheControl: "max-age=60" }), request)
-          }
-          if (principal.kind !== "platform") return yield* new AgentNotActive({ status })
-          const headers = { "aitp-agent-status": status }
-          return Document.respond(Document.make(manifestJson, { cacheControl: "no-store", headers }), request)
+          return yield* answers.respond(request, principal, manifestOf(params.aid, principal))
         })
       )
       .handleRaw(

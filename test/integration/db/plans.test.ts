@@ -10,6 +10,7 @@ import { Deliveries } from "../../../src/deliveries/Deliveries.ts"
 import { AuditEvents } from "../../../src/events/AuditEvents.ts"
 import { type HistoryQuery, unfiltered } from "../../../src/events/history.ts"
 import { Agents } from "../../../src/registry/Agents.ts"
+import { RegistryVersion } from "../../../src/registry/RegistryVersion.ts"
 import type { AgentQuery } from "../../../src/registry/discovery.ts"
 import type { SessionQuery } from "../../../src/sessions/model.ts"
 import { Sessions } from "../../../src/sessions/Sessions.ts"
@@ -24,6 +25,7 @@ import { ProjectedLedger, report } from "../../support/projections/ledger.ts"
  */
 
 const Stores = Layer.mergeAll(Agents.layer, DelegationTrees.layer, Deliveries.layer, LedgerPages.layer).pipe(
+  Layer.provideMerge(RegistryVersion.layer),
   Layer.provideMerge(ProjectedLedger)
 )
 

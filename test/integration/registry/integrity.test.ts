@@ -6,6 +6,7 @@ import { Agents } from "../../../src/registry/Agents.ts"
 import { Enrollment } from "../../../src/registry/Enrollment.ts"
 import { IntegritySweep } from "../../../src/registry/IntegritySweep.ts"
 import { Registration } from "../../../src/registry/Registration.ts"
+import { RegistryVersion } from "../../../src/registry/RegistryVersion.ts"
 import { StoredManifests } from "../../../src/registry/StoredManifests.ts"
 import { makeAgent, type TestAgent } from "../../support/aitp/agent.ts"
 import { mintManifest } from "../../support/aitp/mint-manifest.ts"
@@ -13,6 +14,7 @@ import { Ledger } from "../../support/events/Ledger.ts"
 
 const Registry = Layer.mergeAll(Enrollment.layer, Registration.layer, IntegritySweep.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Agents.layer, StoredManifests.layer)),
+  Layer.provideMerge(RegistryVersion.layer),
   Layer.provideMerge(Ledger)
 )
 

@@ -8,6 +8,7 @@ import { Deregistration } from "../../../src/registry/Deregistration.ts"
 import { Enrollment } from "../../../src/registry/Enrollment.ts"
 import { ExpirySweep } from "../../../src/registry/ExpirySweep.ts"
 import { Registration } from "../../../src/registry/Registration.ts"
+import { RegistryVersion } from "../../../src/registry/RegistryVersion.ts"
 import { makeAgent } from "../../support/aitp/agent.ts"
 import { Ledger } from "../../support/events/Ledger.ts"
 import { mintManifest } from "../../support/aitp/mint-manifest.ts"
@@ -17,7 +18,11 @@ const Registry = Layer.mergeAll(
   Registration.layer,
   Deregistration.layer,
   ExpirySweep.layer
-).pipe(Layer.provideMerge(Agents.layer), Layer.provideMerge(Ledger))
+).pipe(
+  Layer.provideMerge(Agents.layer),
+  Layer.provideMerge(RegistryVersion.layer),
+  Layer.provideMerge(Ledger)
+)
 
 const seconds = () => Math.floor(Date.now() / 1000)
 

@@ -21,6 +21,8 @@ import { Deregistration } from "../../../src/registry/Deregistration.ts"
 import { Enrollment } from "../../../src/registry/Enrollment.ts"
 import { RegistryHttp } from "../../../src/registry/http.ts"
 import { Registration } from "../../../src/registry/Registration.ts"
+import { RegistryAnswers } from "../../../src/registry/RegistryAnswers.ts"
+import { RegistryVersion } from "../../../src/registry/RegistryVersion.ts"
 
 /** Origin of a running registry. */
 export class RegistryUrl extends Context.Service<RegistryUrl, string>()("test/idempotency/RegistryUrl") {}
@@ -56,7 +58,9 @@ export const RegistryService = Serving.pipe(
     Deregistration.layer,
     Enrollment.layer,
     Idempotency.layer,
+    RegistryAnswers.layer,
     Registration.layer
   ]),
-  Layer.provide([Agents.layer, IdempotencyKeys.layer])
+  Layer.provide([Agents.layer, IdempotencyKeys.layer]),
+  Layer.provide(RegistryVersion.layer)
 )
