@@ -224,6 +224,20 @@ layer(Claims.layer.pipe(Layer.provideMerge(TestDb)), { excludeTestServices: true
       })
     )
 
+    it.effect("counts the pause by the database's clock, whatever the replica's says", () =>
+      Effect.gen(function* () {
+        yield* cleared
+        const claims = yield* Claims
+        yield* enqueue(yield* subscribe(), 1)
+        const process = randomUUID()
+        const [row] = yield* claimFor(process)
+        assert(row !== undefined)
+        const at = new Date(Date.now() + 3_600_000)
+        yield* claims.settle(process, [failureOf(row, { at, delayMs: 90_000 })], RULES)
+        assert.closeTo((yield* stored(row.id)).dueInSecs ?? 0, 90, 5)
+      })
+    )
+
     it.effect("changes nothing for a process that has lost the claim to another one", () =>
       Effect.gen(function* () {
         yield* cleared
