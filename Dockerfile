@@ -4,11 +4,14 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 # The sources run as they are; the local Postgres of development is an optional dependency and stays out.
 RUN npm install --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+COPY scripts/sbom.ts ./scripts/
+RUN node scripts/sbom.ts > sbom.json
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=dependencies /app/sbom.json ./
 COPY package.json ./
 COPY migrations ./migrations
 COPY scripts/adopt-log.ts scripts/doctor.ts scripts/migrate.ts scripts/verify-log.ts ./scripts/
