@@ -19,6 +19,7 @@ const manual: Readonly<Record<string, ReadonlyArray<string>>> = {
     "npm install && npm test"
   ],
   "docs/deno.md": ["deno task start", "deno task test:contract"],
+  "docs/faults.md": ["npm run test:faults -- --seed 17 --runs 5   # the seeds 17 … 21"],
   "docs/operations.md": ['pg_dump --format=custom --file=control-plane.dump "$DATABASE_URL"']
 }
 
