@@ -1,12 +1,10 @@
 import { createServer, type ServerResponse } from "node:http"
 
 /**
- * Measures deliveries of a running service to receivers that this script starts on loopback: how long an event takes from
- * being reported, and from being acknowledged, to the first byte at the receiver; how many are delivered in a second; how
- * a backlog is worked off while new events come; and what a neighbour that hangs does to the others.
+ * Measures how a running service delivers under strain, to receivers that this script starts on loopback: how a backlog is
+ * worked off while new events come, and what a neighbour that hangs does to the others. Latency and rate are part of
+ * `npm run bench`.
  *
- * node scripts/bench-webhooks.ts latency   [events/s=50] [seconds=10]
- * node scripts/bench-webhooks.ts rate      [events=20000] [subscriptions=1]
  * node scripts/bench-webhooks.ts backlog   [events=10000]
  * node scripts/bench-webhooks.ts neighbour [events/s=50] [seconds=20]
  *
@@ -17,7 +15,7 @@ import { createServer, type ServerResponse } from "node:http"
 
 const url = process.env["CP_URL"] ?? "http://localhost:4000"
 const headers = { authorization: `Bearer ${process.env["CP_API_KEY"] ?? ""}` }
-const [mode = "latency", first, second] = process.argv.slice(2)
+const [mode = "backlog", first, second] = process.argv.slice(2)
 
 const now = () => performance.timeOrigin + performance.now()
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
@@ -118,36 +116,6 @@ const percentiles = (values: ReadonlyArray<number>) => {
 
 const lateness = (arrivals: ReadonlyArray<Arrival>) => arrivals.map(({ arrived, sent }) => arrived - sent)
 
-const latency = async (perSecond: number, seconds: number) => {
-  const runId = crypto.randomUUID()
-  const { arrivals, close } = await receive(runId, accept)
-  await report(runId, 10)
-  await until(() => arrivals.length === 10, 5000)
-  arrivals.length = 0
-  const answers = await reportSteadily(runId, perSecond, seconds)
-  await until(() => arrivals.length >= answers.length, 5000)
-  console.log(`${arrivals.length} of ${answers.length} delivered`)
-  console.log(`request to first byte:  ${percentiles(lateness(arrivals))}`)
-  console.log(`request to answer:      ${percentiles(answers)}`)
-  await close()
-}
-
-const rate = async (events: number, subscriptions: number) => {
-  const runId = crypto.randomUUID()
-  const receivers = await Promise.all(Array.from({ length: subscriptions }, () => receive(runId, accept)))
-  const delivered = () => receivers.reduce((sum, { arrivals }) => sum + arrivals.length, 0)
-  const begun = now()
-  await reportMany(runId, events)
-  const reported = (now() - begun) / 1000
-  await until(() => delivered() >= events * subscriptions, 120_000)
-  const seconds = (now() - begun) / 1000
-  console.log(`${events} events reported in ${reported.toFixed(1)} s`)
-  console.log(
-    `${delivered()} of ${events * subscriptions} delivered in ${seconds.toFixed(1)} s: ${(delivered() / seconds).toFixed(0)}/s`
-  )
-  await Promise.all(receivers.map(({ close }) => close()))
-}
-
 const backlog = async (events: number) => {
   const runId = crypto.randomUUID()
   const held: Array<ServerResponse> = []
@@ -189,8 +157,6 @@ const neighbour = async (perSecond: number, seconds: number) => {
   await close()
 }
 
-if (mode === "rate") await rate(Number(first ?? 20_000), Number(second ?? 1))
-else if (mode === "backlog") await backlog(Number(first ?? 10_000))
-else if (mode === "neighbour") await neighbour(Number(first ?? 50), Number(second ?? 20))
-else await latency(Number(first ?? 50), Number(second ?? 10))
+if (mode === "neighbour") await neighbour(Number(first ?? 50), Number(second ?? 20))
+else await backlog(Number(first ?? 10_000))
 process.exit(0)
