@@ -1,5 +1,4 @@
 import { Effect, Layer } from "effect"
-import { SecureRandom } from "effect/crypto"
 import { HttpApiBuilder } from "effect/http-api"
 import { AdminAudit } from "./admin-audit/AdminAudit.ts"
 import { AdminAuditHttp } from "./admin-audit/http.ts"
@@ -53,6 +52,7 @@ import { DataKeys } from "./identity/DataKeys.ts"
 import { IdentityHttp } from "./identity/http.ts"
 import { Identity } from "./identity/Identity.ts"
 import { OwnManifest } from "./identity/OwnManifest.ts"
+import * as Randomness from "./identity/random.ts"
 import { Secrets } from "./identity/Secrets.ts"
 import { IssuerListsHttp } from "./issuer-lists/http.ts"
 import { IssuerLists } from "./issuer-lists/IssuerLists.ts"
@@ -156,7 +156,7 @@ import { WebhookSecrets } from "./webhooks/WebhookSecrets.ts"
 
 /** The whole service. Groups are listed from what is needed first to what needs the rest. */
 
-const Platform = Layer.mergeAll(Telemetry.layer, SecureRandom.layerWebCrypto).pipe(
+const Platform = Layer.mergeAll(Telemetry.layer, Randomness.layer).pipe(
   Layer.provideMerge(Logging.layer),
   Layer.provideMerge(AppConfig.layer)
 )

@@ -84,7 +84,7 @@ export class Ingest extends Context.Service<
         return result
       })
 
-      const record = Effect.fn("Ingest.record")(function* (
+      const record = Effect.fnUntraced(function* (
         reporter: Reporter,
         events: ReadonlyArray<NewEvent>,
         completion?: Completion

@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto"
 import { DEFAULT_ORG, type OrgId } from "../access/Visibility.ts"
 import { byteaArray, textArray } from "../db/arrays.ts"
 import type { Sql } from "../db/sql.ts"
+import { randomBytes } from "../identity/random.ts"
 import { idWithin } from "./event-id.ts"
 import { leafHash, SALT_BYTES, saltedHash } from "./leaf.ts"
 import type { NewEvent } from "./model.ts"
