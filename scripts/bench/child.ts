@@ -12,6 +12,8 @@ const root = fileURLToPath(new URL("../..", import.meta.url))
 const STOP_MS = 20_000
 const START_MS = 120_000
 const LOOK_EVERY_MS = 5
+/** As `npm start` has it. */
+const V8_OPTIONS = ["--max-semi-space-size=4"]
 
 /** A server of this run in a process of its own. */
 export interface Child {
@@ -61,7 +63,7 @@ export const startChild = (
       Effect.sync(() => {
         const log = openSync(logFile, "a", 0o600)
         const { HOME = "", PATH = "" } = process.env
-        const started = spawn(process.execPath, [program, ...parameters], {
+        const started = spawn(process.execPath, [...V8_OPTIONS, program, ...parameters], {
           cwd: root,
           env: { PATH, HOME, ...environment },
           stdio: ["ignore", log, log]
