@@ -1,5 +1,6 @@
 import { Context, Effect, Layer, Option } from "effect"
 import type { Visibility } from "../access/Visibility.ts"
+import { TILE_WIDTH } from "../client/log-tiles.ts"
 import { Db } from "../db/Db.ts"
 import { LOG_ID } from "../events/seal.ts"
 
@@ -36,6 +37,12 @@ export interface LoggedRow {
   readonly leafHash: Uint8Array
 }
 
+/** A row with the tile that its leaf is in, so that a proof takes one look at the database. */
+export interface FoundRow extends LoggedRow {
+  /** Hashes of the lowest level there are around its leaf; null while its tile has none. */
+  readonly tile: Uint8Array | null
+}
+
 /** Positions `after` < seq ≤ `upTo`; at most `limit` rows. */
 export interface Span {
   readonly after: number
@@ -49,7 +56,7 @@ export class LogEntries extends Context.Service<
   {
     /** The rows of a span that there are, in order, also those beyond the ledger's head. */
     readonly span: (span: Span) => Effect.Effect<ReadonlyArray<LoggedRow>>
-    readonly findById: (id: string, visibility: Visibility) => Effect.Effect<Option.Option<LoggedRow>>
+    readonly findById: (id: string, visibility: Visibility) => Effect.Effect<Option.Option<FoundRow>>
     /** Id of the event that was given a position, from the ledger's duplicate check. */
     readonly idAt: (seq: number) => Effect.Effect<Option.Option<string>>
   }
@@ -74,8 +81,10 @@ export class LogEntries extends Context.Service<
       }, Effect.orDie)
 
       const findById = Effect.fn("LogEntries.findById")(function* (id: string, visibility: Visibility) {
-        const [row] = yield* sql<LoggedRow>`
-          select ${columns}
+        const [row] = yield* sql<FoundRow>`
+          select ${columns},
+            (select t.hashes from log_tiles t
+             where t.log_id = e.log_id and t.level = 0 and t.index = (e.seq - 1) / ${TILE_WIDTH}::bigint) as tile
           from event_ids i join audit_events e on e.log_id = i.log_id and e.seq = i.seq
           where i.id = ${id}::uuid and i.log_id = ${LOG_ID}
             ${visibility._tag === "all" ? sql`` : sql`and e.org_ids && ${visibility.orgIds}::uuid[]`}

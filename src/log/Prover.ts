@@ -1,6 +1,7 @@
 import { Context, Effect, Layer } from "effect"
+import { TILE_WIDTH } from "../client/log-tiles.ts"
 import { LogTiles } from "./LogTiles.ts"
-import { joinedRoot } from "./merkle.ts"
+import { joinedRoot, widthOf } from "./merkle.ts"
 import {
   consistencyPath,
   inclusionPath,
@@ -10,9 +11,12 @@ import {
   slicesOf,
   tilesFor
 } from "./proof.ts"
+import type { StoredTile } from "./TreeEdge.ts"
 
 /** Hashes, 32 bytes each, in the order of RFC 6962 §2.1. */
 export type Proof = ReadonlyArray<Uint8Array>
+
+const NO_HASHES = new Uint8Array(0)
 
 /** Hashes of subtrees that are kept; a few MB. */
 const KEPT = 16_384
@@ -21,11 +25,15 @@ const KEPT = 16_384
 export class Prover extends Context.Service<
   Prover,
   {
-    /** Why a leaf is in a tree, and the leaf's hash; `index` < `size` ≤ leaves of the newest tree. */
+    /**
+     * Why a leaf is in a tree, and the leaf's hash; `index` < `size` ≤ leaves of the newest tree.
+     * @param tile what is known of the tile of the lowest level that the leaf is in
+     */
     readonly inclusion: (
       epoch: string,
       index: number,
-      size: number
+      size: number,
+      tile?: Uint8Array | null
     ) => Effect.Effect<{ readonly leaf: Uint8Array; readonly hashes: Proof }>
     /** Why a tree extends another one; `from` ≤ `to` ≤ leaves of the newest tree. */
     readonly consistency: (epoch: string, from: number, to: number) => Effect.Effect<Proof>
@@ -39,20 +47,37 @@ export class Prover extends Context.Service<
       const tiles = yield* LogTiles
       const memo = new SubtreeMemo()
 
-      const rootsOf = Effect.fnUntraced(function* (epoch: string, ranges: ReadonlyArray<Range>) {
+      /** @param near a tile that is at hand; what is found in it needs no keeping */
+      const rootsOf = Effect.fnUntraced(function* (
+        epoch: string,
+        ranges: ReadonlyArray<Range>,
+        near?: StoredTile
+      ) {
         const slices = ranges.map(slicesOf)
+        const isNear = (slice: Slice) => slice.level === near?.level && slice.index === near.index
+        const distant = slices.flat().filter((slice) => !isNear(slice))
         // Looked up before the tiles are read: what is kept then may be forgotten meanwhile.
-        const known = new Map(slices.flat().map((slice) => [slice, memo.get(epoch, slice)]))
-        const find = yield* tiles.read(
-          tilesFor(slices.flat().filter((slice) => known.get(slice) === undefined))
-        )
-        const hashOf = (slice: Slice) => known.get(slice) ?? memo.keep(epoch, slice, sliceRoot(slice, find))
+        const known = new Map(distant.map((slice) => [slice, memo.get(epoch, slice)]))
+        const find = yield* tiles.read(tilesFor(distant.filter((slice) => known.get(slice) === undefined)))
+        const hashOf = (slice: Slice) =>
+          isNear(slice)
+            ? sliceRoot(slice, () => near?.hashes)
+            : (known.get(slice) ?? memo.keep(epoch, slice, sliceRoot(slice, find)))
         return slices.map((each) => joinedRoot(each.map(hashOf)))
       })
 
-      const inclusion = Effect.fn("Prover.inclusion")(function* (epoch: string, index: number, size: number) {
+      const inclusion = Effect.fn("Prover.inclusion")(function* (
+        epoch: string,
+        index: number,
+        size: number,
+        tile?: Uint8Array | null
+      ) {
         const leafAlone = { start: index, end: index + 1 }
-        const [leaf, ...hashes] = yield* rootsOf(epoch, [leafAlone, ...inclusionPath(index, size)])
+        const near = { level: 0, index: Math.floor(index / TILE_WIDTH), hashes: tile ?? NO_HASHES }
+        // It may have been read before the tree grew to this size.
+        const suffices = widthOf(near.hashes) >= Math.min(TILE_WIDTH, size - near.index * TILE_WIDTH)
+        const ranges = [leafAlone, ...inclusionPath(index, size)]
+        const [leaf, ...hashes] = yield* rootsOf(epoch, ranges, suffices ? near : undefined)
         return leaf === undefined ? yield* Effect.die(new Error("a proof without leaf")) : { leaf, hashes }
       })
 

@@ -173,7 +173,7 @@ export const LogHttp = HttpApiBuilder.group(
           const proof: EventProof = {
             row,
             checkpoint,
-            ...(yield* prover.inclusion(checkpoint.lineage.epoch, row.seq - 1, checkpoint.size))
+            ...(yield* prover.inclusion(checkpoint.lineage.epoch, row.seq - 1, checkpoint.size, row.tile))
           }
           const headers = { vary: "Accept" }
           return wantsJson(request)

@@ -43,6 +43,8 @@ const assertWhole = Effect.gen(function* () {
 const refusalOf = (effect: typeof integrate) =>
   Effect.map(Effect.flip(effect), (error) => ("reason" in error ? error.reason : error))
 
+const hex = (hash: Uint8Array) => Buffer.from(hash).toString("hex")
+
 layer(testLog(), { timeout: "60 seconds", excludeTestServices: true })("the integrator", (it) => {
   it.effect("builds the tree of the committed rows, whatever the portions", () =>
     Effect.gen(function* () {
@@ -129,6 +131,26 @@ layer(testLog(), { timeout: "60 seconds", excludeTestServices: true })("the inte
         assert.isAbove(head.size, heads[at - 1]?.size ?? -1)
         const proof = yield* prover.consistency(last.lineage.epoch, head.size, last.size)
         yield* Effect.promise(() => verifyConsistency(head, last, proof))
+      }
+    })
+  )
+
+  it.effect("proves the same with the leaf's tile at hand, also with one that has grown since", () =>
+    Effect.gen(function* () {
+      yield* emptied
+      yield* append(600)
+      yield* integrate
+      const leaves = yield* storedLeaves
+      const { lineage, root, size } = yield* tree
+      const prover = yield* Prover
+      for (const index of [0, 255, 256, 511, 512, 599]) {
+        const whole = Buffer.concat(leaves.slice(index & ~255, (index | 255) + 1))
+        const plain = yield* prover.inclusion(lineage.epoch, index, size)
+        for (const tile of [whole, whole.subarray(0, 32), new Uint8Array(0), null]) {
+          const { hashes, leaf } = yield* prover.inclusion(lineage.epoch, index, size, tile)
+          assert.deepEqual([leaf, ...hashes].map(hex), [plain.leaf, ...plain.hashes].map(hex))
+          yield* Effect.promise(() => verifyInclusion({ index, size, hashes }, leaf, root))
+        }
       }
     })
   )
