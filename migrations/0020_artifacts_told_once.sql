@@ -1,8 +1,13 @@
 -- Nearly every TCT and delegation is told once, and stored as told. Merging claims, which takes several times as long under
 -- the head row, is kept for those told before, or more than once in one append.
 
--- As project_artifacts_v1, which it calls for what needs merging.
-create function project_artifacts_v2(
+-- What projected artifacts until now.
+alter function project_artifacts_v1(
+  smallint, timestamptz, bigint[], text, artifact_contribution_v1[], artifact_claim_v1[])
+  rename to merge_artifacts_v1;
+-- statement
+-- In its place: the same arguments and answer. Whoever appends calls it by this name.
+create function project_artifacts_v1(
   p_log smallint, p_now timestamptz, p_seqs bigint[], p_outcomes text, p_artifacts artifact_contribution_v1[],
   p_claims artifact_claim_v1[], out added uuid[], out moved uuid[])
 language plpgsql as $$
@@ -66,7 +71,7 @@ begin
 
   if known is not null then
     select v.added, v.moved into merged
-    from project_artifacts_v1(
+    from merge_artifacts_v1(
       p_log, p_now, p_seqs, p_outcomes,
       (select array_agg(row(
          a.event, a.kind, a.issuer_key, a.jti, a.precedence, a.token_checked, a.synthetic, a.reported_by,
@@ -78,45 +83,5 @@ begin
     added := added || merged.added;
     moved := merged.moved;
   end if;
-end
-$$;
--- statement
--- As before, with these projections of artifacts.
-create or replace function append_v2(
-  p_log smallint, p_directory_version bigint, p_events ledger_event_v1[], p_sessions session_contribution_v1[],
-  p_artifacts artifact_contribution_v1[], p_claims artifact_claim_v1[], p_revocations revocation_contribution_v1[])
-returns table (status text, epoch text, head bigint, seqs bigint[], outcomes text)
-language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
-#variable_conflict use_column
-declare
-  appended record;
-  stored_at timestamptz;
-  added uuid[];
-  moved uuid[];
-  revoked uuid[];
-begin
-  select * into strict appended from append_v1(p_log, p_directory_version, p_events);
-  if appended.status = 'ok' then
-    stored_at := date_trunc('milliseconds', clock_timestamp());
-    if p_sessions is not null then
-      perform project_sessions_v1(p_log, stored_at, appended.outcomes, p_sessions);
-    end if;
-    if p_artifacts is not null then
-      select a.added, a.moved into added, moved
-      from project_artifacts_v2(
-        p_log, stored_at, appended.seqs, appended.outcomes, p_artifacts, p_claims) as a;
-      select array_agg(distinct a.jti) into revoked
-      from unnest(p_artifacts) as a cross join lateral (
-        select from issuer_revocations r where r.jti = a.jti and r.log_id = p_log limit 1 offset 0
-      ) as r;
-    end if;
-    if p_revocations is not null then
-      revoked := revoked || project_revocations_v1(p_log, appended.seqs, appended.outcomes, p_revocations);
-    end if;
-    if added is not null or moved is not null or revoked is not null then
-      perform cascade_revocations_v1(p_log, revoked, added, moved);
-    end if;
-  end if;
-  return query select appended.status, appended.epoch, appended.head, appended.seqs, appended.outcomes;
 end
 $$;
