@@ -1,8 +1,6 @@
-import { Effect, Option, Result, Schema, Stream } from "effect"
+import { Effect, Result, Schema, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import type { Principal } from "../access/Principal.ts"
-import { visibilityKey } from "../access/Visibility.ts"
 import { Api } from "../api.ts"
 import * as Body from "../http/Body.ts"
 import { CurrentRequest } from "../http/CurrentRequest.ts"
@@ -13,35 +11,30 @@ import { Shortcuts } from "../http/Shortcuts.ts"
 import { Idempotency } from "../idempotency/Idempotency.ts"
 import { idempotentRoute } from "../idempotency/route.ts"
 import {
-  AgentNotActive,
   AidFormConflict,
   BadRequest,
   BodyInvalid,
   ManifestExpired,
   ManifestInvalid,
   ManifestStale,
-  NotFound,
   ServerMisconfigured,
   TokenInvalid,
   TokenReplayed
 } from "../wire/errors.ts"
-import { cursors, Instant, pageOf } from "../wire/page.ts"
 import { Agents } from "./Agents.ts"
-import { discoveryQuery, exportQuery } from "./api.ts"
+import { exportQuery } from "./api.ts"
 import { Deregistration } from "./Deregistration.ts"
-import type { AgentQuery } from "./discovery.ts"
 import { Enrollment } from "./Enrollment.ts"
 import { TOKEN_TTL_SECS } from "./enrollment-token.ts"
+import { agentNotFound, makeAgentAnswers } from "./agent-answers.ts"
 import { AgentExport } from "./AgentExport.ts"
 import { openEnvelope } from "./manifest-check.ts"
-import type { Agent, ManifestTooOld, ManifestUnacceptable } from "./model.ts"
+import type { ManifestTooOld, ManifestUnacceptable } from "./model.ts"
 import { isNamespace, MAX_NAMESPACE } from "./namespace.ts"
-import { agentRecord, manifestUrl } from "./record.ts"
+import { manifestUrl } from "./record.ts"
 import { countRefusal, seedRefusals } from "./refusal-metrics.ts"
 import { Registration } from "./Registration.ts"
 import { RegistryAnswers } from "./RegistryAnswers.ts"
-
-const notFound = () => new NotFound({ error: "no such agent" })
 
 /** What a refused manifest tells besides its code. */
 const refusal = ({ message, protocolCode, verifyCode }: ManifestUnacceptable | ManifestTooOld) => ({
@@ -110,10 +103,6 @@ const checkObject = (body: Buffer) =>
     return isJson && isObject ? Effect.void : Effect.fail(shared.EnrollmentBodyInvalid(opened.failure))
   })
 
-const isStatus = Schema.is(Schema.Literals(["active", "expired", "deregistered", "all"]))
-
-const agentCursors = cursors(Schema.Struct({ registeredAt: Instant, aid: Schema.String }))
-
 /** Asked for by every agent that looks for another. */
 const ANSWERED_PATHS = [
   "/api/registry/agents",
@@ -121,19 +110,11 @@ const ANSWERED_PATHS = [
   "/api/registry/agents/:aid/manifest"
 ]
 
-/** When the first of the active agents expires, ms since 1970. */
-const firstExpiry = (agents: ReadonlyArray<Agent>): number =>
-  agents.reduce(
-    (first, { manifestExpiresAt, status }) =>
-      status === "active" ? Math.min(first, manifestExpiresAt.getTime()) : first,
-    Number.POSITIVE_INFINITY
-  )
-
 export const RegistryHttp = HttpApiBuilder.group(
   Api,
   "registry",
   Effect.fn(function* (handlers) {
-    const agents = yield* Agents
+    const { find, manifest, page, record } = makeAgentAnswers(yield* Agents)
     const enrollment = yield* Enrollment
     const idempotency = yield* Idempotency
     const registration = yield* Registration
@@ -143,72 +124,6 @@ export const RegistryHttp = HttpApiBuilder.group(
     const shortcuts = yield* Shortcuts
     for (const path of ANSWERED_PATHS) shortcuts.add("GET", path, answers.immediate)
     yield* seedRefusals
-
-    const find = Effect.fnUntraced(function* (aid: string) {
-      const { principal } = yield* CurrentRequest
-      const agent = yield* agents.findByAid(aid, principal.visibility)
-      return Option.isSome(agent) ? agent.value : yield* notFound()
-    })
-
-    const discover = Effect.fnUntraced(function* (
-      request: HttpServerRequest.HttpServerRequest,
-      { visibility }: Principal,
-      template: string
-    ) {
-      const { cursor, limit, offset, status, ...filters } = yield* Query.read(discoveryQuery)
-      const list = {
-        route: template,
-        filters: { ...filters, status },
-        order: "registeredAt,aid",
-        visibility: visibilityKey(visibility)
-      }
-      const position = yield* Effect.fromResult(agentCursors.read(list, cursor))
-      const query: AgentQuery = {
-        ...filters,
-        status: isStatus(status) ? status : "active",
-        limit,
-        offset: position === undefined ? offset : 0,
-        after: position
-      }
-      const found = yield* agents.list(query, visibility)
-      const { nextCursor, rows } = pageOf(found, limit, (last) =>
-        agentCursors.after(list, { registeredAt: last.registeredAt, aid: last.aid })
-      )
-      const text = JSON.stringify({ agents: rows.map(agentRecord), count: rows.length, nextCursor })
-      const page = Reply.text(text, { headers: Reply.pageHeaders(request, nextCursor) })
-      // Others than active agents are listed among the expired ones when they expire: such a page may end at any time.
-      const until = query.status === "active" || query.status === "all" ? firstExpiry(found) : 0
-      return { to: () => page, length: text.length, until }
-    })
-
-    const describe = Effect.fnUntraced(function* (aid: string) {
-      const { manifestJson: _, ...agent } = yield* find(aid)
-      const record = JSON.stringify(agentRecord(agent))
-      const document = Document.make(record, { cacheControl: "public, max-age=30" })
-      return {
-        to: (request: HttpServerRequest.HttpServerRequest) => Document.respond(document, request),
-        length: record.length,
-        until: firstExpiry([agent])
-      }
-    })
-
-    const manifestOf = Effect.fnUntraced(function* (aid: string, { kind }: Principal) {
-      const agent = yield* find(aid)
-      const { manifestJson, status } = agent
-      if (status !== "active" && kind !== "platform") return yield* new AgentNotActive({ status })
-      const document = Document.make(
-        manifestJson,
-        status === "active"
-          ? { cacheControl: "max-age=60" }
-          : { cacheControl: "no-store", headers: { "aitp-agent-status": status } }
-      )
-      return {
-        to: (request: HttpServerRequest.HttpServerRequest) => Document.respond(document, request),
-        length: manifestJson.length,
-        // To platform keys only, which the caller's visibility does not tell apart.
-        until: status === "active" ? firstExpiry([agent]) : 0
-      }
-    })
 
     return handlers
       .handleRaw(
@@ -267,22 +182,22 @@ export const RegistryHttp = HttpApiBuilder.group(
       .handleRaw(
         "list",
         Effect.fnUntraced(function* ({ request }) {
-          const { principal, route } = yield* CurrentRequest
-          return yield* answers.respond(request, principal, discover(request, principal, route.template))
+          const { principal } = yield* CurrentRequest
+          return yield* answers.respond(request, principal, page(request))
         })
       )
       .handleRaw(
         "get",
         Effect.fnUntraced(function* ({ params, request }) {
           const { principal } = yield* CurrentRequest
-          return yield* answers.respond(request, principal, describe(params.aid))
+          return yield* answers.respond(request, principal, record(params.aid))
         })
       )
       .handleRaw(
         "manifest",
         Effect.fnUntraced(function* ({ params, request }) {
           const { principal } = yield* CurrentRequest
-          return yield* answers.respond(request, principal, manifestOf(params.aid, principal))
+          return yield* answers.respond(request, principal, manifest(params.aid, principal))
         })
       )
       .handleRaw(
@@ -313,7 +228,7 @@ export const RegistryHttp = HttpApiBuilder.group(
           const aid = yield* Effect.catchTag(
             deregistration.deregister(params.aid, principal, id),
             "AgentNotFound",
-            notFound
+            agentNotFound
           )
           return HttpServerResponse.jsonUnsafe({ aid, status: "deregistered" })
         })
