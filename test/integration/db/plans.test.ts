@@ -18,6 +18,7 @@ import { LedgerPages } from "../../../src/stream/LedgerPages.ts"
 import type { TctQuery } from "../../../src/tcts/model.ts"
 import { Tcts } from "../../../src/tcts/Tcts.ts"
 import { ProjectedLedger, report } from "../../support/projections/ledger.ts"
+import { listDelegations, listSessions, listTcts } from "../../support/projections/lists.ts"
 
 /**
  * How many rows the hot statements touch while the tables hold many more: a statement that goes through a table, or
@@ -117,34 +118,9 @@ const history = (query: Partial<HistoryQuery>) =>
   Effect.flatMap(AuditEvents, (events) =>
     events.history({ ...unfiltered, order: "desc", ...page, ...query }, visibleToAll)
   )
-const sessions = (query: Partial<SessionQuery>) =>
-  Effect.flatMap(Sessions, (all) =>
-    all.list({ status: undefined, runId: undefined, aid: undefined, ...page, ...query }, visibleToAll)
-  )
-const tcts = (query: Partial<TctQuery>) =>
-  Effect.flatMap(Tcts, (all) =>
-    all.list(
-      {
-        issuer: undefined,
-        subject: undefined,
-        audience: undefined,
-        capability: undefined,
-        sessionId: undefined,
-        jti: undefined,
-        active: false,
-        ...page,
-        ...query
-      },
-      visibleToAll
-    )
-  )
-const delegations = (query: Partial<DelegationQuery>) =>
-  Effect.flatMap(Delegations, (all) =>
-    all.list(
-      { parentJti: undefined, delegator: undefined, delegatee: undefined, active: false, ...page, ...query },
-      visibleToAll
-    )
-  )
+const sessions = (query: Partial<SessionQuery>) => listSessions({ ...page, ...query })
+const tcts = (query: Partial<TctQuery>) => listTcts({ ...page, ...query })
+const delegations = (query: Partial<DelegationQuery>) => listDelegations({ ...page, ...query })
 const agents = (query: Partial<AgentQuery>) =>
   Effect.flatMap(Agents, (all) =>
     all.list(

@@ -2,14 +2,13 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { DEFAULT_ORG, type OrgId, type Visibility, visibleToAll } from "../../../src/access/Visibility.ts"
 import { Db } from "../../../src/db/Db.ts"
-import { Delegations } from "../../../src/delegations/Delegations.ts"
 import { DelegationTrees, MAX_TREE } from "../../../src/delegations/DelegationTrees.ts"
 import type { DelegationQuery } from "../../../src/delegations/model.ts"
 import type { SessionQuery } from "../../../src/sessions/model.ts"
 import { Sessions } from "../../../src/sessions/Sessions.ts"
 import type { TctQuery } from "../../../src/tcts/model.ts"
-import { Tcts } from "../../../src/tcts/Tcts.ts"
 import { emptied, ProjectedLedger, report } from "../../support/projections/ledger.ts"
+import { listDelegations, listSessions, listTcts } from "../../support/projections/lists.ts"
 
 const START = Date.UTC(2026, 0, 1)
 const at = (step: number) => START + step * 1000
@@ -23,44 +22,10 @@ const ofNamespace = ({ namespace }: { readonly namespace: string | null }) => [
   namespace === "own" ? ownOrg : DEFAULT_ORG
 ]
 
-const page = { limit: 100, offset: 0, after: undefined } as const
-
-const sessionIds = (query: Partial<SessionQuery> = {}, visibility = visibleToAll) =>
-  Effect.gen(function* () {
-    const found = yield* (yield* Sessions).list(
-      { status: undefined, runId: undefined, aid: undefined, ...page, ...query },
-      visibility
-    )
-    return found.map(({ sessionId }) => sessionId)
-  })
-
-const listTcts = (query: Partial<TctQuery> = {}, visibility = visibleToAll) =>
-  Effect.flatMap(Tcts, (tcts) =>
-    tcts.list(
-      {
-        issuer: undefined,
-        subject: undefined,
-        audience: undefined,
-        capability: undefined,
-        sessionId: undefined,
-        jti: undefined,
-        active: false,
-        ...page,
-        ...query
-      },
-      visibility
-    )
-  )
+const sessionIds = (query?: Partial<SessionQuery>, visibility?: Visibility) =>
+  Effect.map(listSessions(query, visibility), (found) => found.map(({ sessionId }) => sessionId))
 const tctJtis = (query?: Partial<TctQuery>, visibility?: Visibility) =>
   Effect.map(listTcts(query, visibility), (found) => found.map(({ jti }) => Number(jti.slice(0, 8))))
-
-const listDelegations = (query: Partial<DelegationQuery> = {}, visibility = visibleToAll) =>
-  Effect.flatMap(Delegations, (delegations) =>
-    delegations.list(
-      { parentJti: undefined, delegator: undefined, delegatee: undefined, active: false, ...page, ...query },
-      visibility
-    )
-  )
 const delegationJtis = (query?: Partial<DelegationQuery>, visibility?: Visibility) =>
   Effect.map(listDelegations(query, visibility), (found) => found.map(({ jti }) => Number(jti.slice(0, 8))))
 
